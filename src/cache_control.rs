@@ -1,0 +1,51 @@
+//! `Cache-Control` for an answer that carries a cookie of ours: no shared cache may hand one visitor's id
+//! to another. Used by the header filter.
+
+/// Headers by which only shared caches are addressed; such an answer must not carry them.
+pub const SHARED_CACHE_HEADERS: [&[u8]; 4] =
+    [b"CDN-Cache-Control", b"Cloudflare-CDN-Cache-Control", b"Vercel-CDN-Cache-Control", b"Surrogate-Control"];
+
+/// `value` without what lets shared caches store the answer, and with `private` (RFC 9111 section 5.2.2).
+pub fn make_private(value: &[u8]) -> Vec<u8> {
+    let mut kept = b"private".to_vec();
+    for directive in split_directives(value) {
+        let name = directive.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        // `private="field"` protects that field only, so it goes in favour of the plain form.
+        if !directive.is_empty() && !matches!(name.as_slice(), b"public" | b"s-maxage" | b"private") {
+            kept.extend_from_slice(b", ");
+            kept.extend_from_slice(directive);
+        }
+    }
+    kept
+}
+
+/// Splits at commas outside of quoted strings.
+fn split_directives(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    value
+        .split(move |&b| {
+            quoted ^= b == b'"';
+            b == b',' && !quoted
+        })
+        .map(<[u8]>::trim_ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_what_speaks_to_browsers() {
+        for (before, after) in [
+            ("", "private"),
+            ("public, max-age=60", "private, max-age=60"),
+            ("s-maxage=31536000, stale-while-revalidate", "private, stale-while-revalidate"),
+            ("Public,S-MaxAge = 5 , no-cache", "private, no-cache"),
+            ("private, no-store", "private, no-store"),
+            ("private=\"set-cookie, x\", max-age=1", "private, max-age=1"),
+            ("no-cache=\"a, public\"", "private, no-cache=\"a, public\""),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&make_private(before.as_bytes())), after, "{before}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The conditions of a `route` line: a source, and what its value must be.
+
+use std::borrow::Cow;
+
+use crate::config::{Environment, Pattern, quote};
+use crate::inputs::{InputNames, Inputs, Request};
+use crate::source::Source;
+use crate::value_set::ValueSet;
+
+/// `S`, `S = text`, `S ~ regex`, `S in a|b` and their kin. A missing value is the empty string.
+#[derive(Debug)]
+pub struct Condition {
+    source: Source,
+    test: Test,
+}
+
+#[derive(Debug)]
+enum Test {
+    Present,
+    Equal { text: Box<[u8]>, wanted: bool },
+    Matches { pattern: Box<dyn Pattern>, wanted: bool },
+    In(ValueSet),
+}
+
+const OPERATORS: &str = "an operator is =, !=, ~, ~*, !~, !~* or in";
+
+impl Condition {
+    /// Parses `C [and C …]`, all words of it. The error is a sentence.
+    pub fn parse_all(
+        words: &[&[u8]],
+        names: &mut InputNames,
+        env: &mut dyn Environment,
+    ) -> Result<Vec<Condition>, String> {
+        let mut conditions = Vec::new();
+        let mut rest = words;
+        loop {
+            let Some((source, after)) = rest.split_first() else {
+                let before = if conditions.is_empty() { "if" } else { "and" };
+                return Err(format!("a condition must follow \"{before}\""));
+            };
+            let source = Source::parse(source, names, env)?;
+            let (test, after) = Test::parse(after, env)?;
+            conditions.push(Condition { source, test });
+            match after {
+                [] => return Ok(conditions),
+                [b"and", after @ ..] => rest = after,
+                [word, ..] => return Err(unexpected(word)),
+            }
+        }
+    }
+
+    pub fn holds<'r>(&self, inputs: &Inputs<'r>, request: &'r impl Request) -> bool {
+        let value: Cow<[u8]> = self.source.value(inputs, request);
+        match &self.test {
+            Test::Present => !value.is_empty(),
+            Test::Equal { text, wanted } => (*value == **text) == *wanted,
+            // An engine that gave up has found neither a match nor the absence of one.
+            Test::Matches { pattern, wanted } => pattern.is_match(&value) == Some(*wanted),
+            Test::In(set) => set.contains(&value),
+        }
+    }
+}
+
+impl Test {
+    /// Reads an operator and its operand off the front; without an operator the test is for presence.
+    fn parse<'w>(
+        words: &'w [&'w [u8]],
+        env: &mut dyn Environment,
+    ) -> Result<(Test, &'w [&'w [u8]]), String> {
+        let Some((&operator, after)) = words.split_first() else {
+            return Ok((Test::Present, words));
+        };
+        if !matches!(operator, b"=" | b"!=" | b"~" | b"~*" | b"!~" | b"!~*" | b"in") {
+            return Ok((Test::Present, words));
+        }
+        let Some((&operand, after)) = after.split_first() else {
+            return Err(format!("a value must follow {}", quote(operator)));
+        };
+        let test = match operator {
+            b"=" | b"!=" => Test::Equal { text: operand.into(), wanted: operator == b"=" },
+            b"in" => Test::In(parse_set(operand, env)?),
+            _ => {
+                let caseless = operator.ends_with(b"*");
+                let pattern = env.regex(operand, caseless)?;
+                Test::Matches { pattern, wanted: !operator.starts_with(b"!") }
+            }
+        };
+        Ok((test, after))
+    }
+}
+
+fn parse_set(operand: &[u8], env: &mut dyn Environment) -> Result<ValueSet, String> {
+    let Some(path) = operand.strip_prefix(b"file:") else {
+        return ValueSet::from_list(operand).map_err(|e| format!("invalid list {}: {e}", quote(operand)));
+    };
+    let set = ValueSet::from_lines(env.read_file(path)?)?;
+    if set.is_empty() {
+        return Err(format!("{} holds no value: write one value a line", quote(operand)));
+    }
+    Ok(set)
+}
+
+fn unexpected(word: &[u8]) -> String {
+    let hint = match word {
+        b"==" => "write \"=\"".to_owned(),
+        b"&&" => "write \"and\"".to_owned(),
+        b"or" | b"||" => "write a second \"route\" line, the first that matches wins".to_owned(),
+        b"not" => "write \"!=\", \"!~\" or \"!~*\"".to_owned(),
+        _ => format!("conditions are joined by \"and\", a value with spaces needs quotes, and {OPERATORS}"),
+    };
+    format!("unexpected {}: {hint}", quote(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::TestEnvironment;
+    use crate::inputs::testing::TestRequest;
+
+    fn parse(text: &str, names: &mut InputNames) -> Result<Vec<Condition>, String> {
+        let words: Vec<&[u8]> = text.split(' ').map(|w| if w == "''" { &b""[..] } else { w.as_bytes() }).collect();
+        Condition::parse_all(&words, names, &mut TestEnvironment)
+    }
+
+    #[test]
+    fn operators() {
+        let request = TestRequest::with(&[("Cookie", "c=Canary; e=; n=two")]);
+        for (text, holds) in [
+            ("cookie:c", true),
+            ("cookie:e", false),
+            ("cookie:none", false),
+            ("cookie:c = Canary", true),
+            ("cookie:c = canary", false),
+            ("cookie:c != canary", true),
+            ("cookie:none = ''", true),
+            ("cookie:none != x", true),
+            ("cookie:c ~ Can", true),
+            ("cookie:c ~ can", false),
+            ("cookie:c ~* cAN", true),
+            ("cookie:c !~ can", true),
+            ("cookie:c !~* can", false),
+            ("cookie:c in stable|Canary", true),
+            ("cookie:c in stable|canary", false),
+            ("cookie:none in a|b", false),
+            ("cookie:n in file:values", true),
+            ("cookie:c in file:values", false),
+            ("cookie:c and cookie:n", true),
+            ("cookie:c and cookie:n = two and cookie:none", false),
+            ("cookie:and = and and cookie:c", false),
+        ] {
+            let mut names = InputNames::default();
+            let conditions = parse(text, &mut names).unwrap();
+            let inputs = names.read(&request);
+            assert_eq!(conditions.iter().all(|c| c.holds(&inputs, &request)), holds, "{text}");
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_to_write() {
+        for (text, hint) in [
+            ("cookie:c =", "a value must follow \"=\""),
+            ("cookie:c = x and", "a condition must follow \"and\""),
+            ("cookie:c == x", "write \"=\""),
+            ("cookie:c && cookie:d", "write \"and\""),
+            ("cookie:c or cookie:d", "second \"route\" line"),
+            ("cookie:c = a b", "needs quotes"),
+            ("cookie:c ~ (", "missing )"),
+            ("cookie:c in a||b", "an alternative is empty"),
+            ("cookie:c in file:missing", "no such file"),
+            ("uid = 7", "did you mean \"cookie:uid\"?"),
+        ] {
+            let error = parse(text, &mut InputNames::default()).unwrap_err();
+            assert!(error.contains(hint), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What parsing a policy needs from outside, and what it says when it fails. Implemented by the glue with
+//! nginx's own regexes, variables and paths, and by tests and fuzz targets with stand-ins.
+
+use std::fmt::Debug;
+
+/// Where a directive stands, for errors that are found only after it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    pub file: String,
+    pub line: usize,
+}
+
+/// A sentence for the operator: quotes what is wrong and says what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    pub message: String,
+    /// `None`: the directive that is being read.
+    pub place: Option<Place>,
+}
+
+impl ConfigError {
+    pub fn at(place: &Place, message: String) -> ConfigError {
+        ConfigError { message, place: Some(place.clone()) }
+    }
+}
+
+impl From<String> for ConfigError {
+    fn from(message: String) -> ConfigError {
+        ConfigError { message, place: None }
+    }
+}
+
+/// A compiled regular expression.
+pub trait Pattern: Debug {
+    /// `None` when the engine gave up, e.g. at its match limit.
+    fn is_match(&self, text: &[u8]) -> Option<bool>;
+}
+
+/// A variable of the web server, known to it by this number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VariableId(pub usize);
+
+/// The web server, while it reads its configuration. Errors are sentences.
+pub trait Environment {
+    fn regex(&mut self, pattern: &[u8], caseless: bool) -> Result<Box<dyn Pattern>, String>;
+    fn variable(&mut self, name: &[u8]) -> Result<VariableId, String>;
+    fn read_file(&mut self, path: &[u8]) -> Result<Vec<u8>, String>;
+}
+
+/// Text of the configuration as it is shown in an error.
+pub fn quote(text: &[u8]) -> String {
+    format!("\"{}\"", String::from_utf8_lossy(text))
+}
+
+/// The error for a directive with too few or too many words.
+pub fn arity(directive: &str, form: &str) -> String {
+    format!("invalid number of arguments in \"{directive}\" directive: write \"{form};\"")
+}
+
+/// Names of policies and releases appear in headers, cookie names, labels and paths.
+pub fn is_name(text: &[u8], also: &[u8]) -> bool {
+    let allowed = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(b) || also.contains(b);
+    (1..=63).contains(&text.len()) && text.iter().all(allowed)
+}
+
+/// Stand-ins for unit tests: a regex is a substring, variables are numbered by their last digit.
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Substring(Vec<u8>, bool);
+
+    impl Pattern for Substring {
+        fn is_match(&self, text: &[u8]) -> Option<bool> {
+            let text = if self.1 { text.to_ascii_lowercase() } else { text.to_vec() };
+            Some(memchr::memmem::find(&text, &self.0).is_some())
+        }
+    }
+
+    pub struct TestEnvironment;
+
+    impl Environment for TestEnvironment {
+        fn regex(&mut self, pattern: &[u8], caseless: bool) -> Result<Box<dyn Pattern>, String> {
+            if pattern == b"(" {
+                return Err("missing )".to_owned());
+            }
+            let pattern = if caseless { pattern.to_ascii_lowercase() } else { pattern.to_vec() };
+            Ok(Box::new(Substring(pattern, caseless)))
+        }
+
+        fn variable(&mut self, name: &[u8]) -> Result<VariableId, String> {
+            let digit = name.last().filter(|b| b.is_ascii_digit()).ok_or("unknown variable")?;
+            Ok(VariableId(usize::from(digit - b'0')))
+        }
+
+        fn read_file(&mut self, path: &[u8]) -> Result<Vec<u8>, String> {
+            if path == b"missing" { Err("no such file".to_owned()) } else { Ok(b"one\ntwo\r\n\nthree".to_vec()) }
+        }
+    }
+}

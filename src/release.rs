@@ -1,0 +1,132 @@
+//! A `release` line: a named version of the application behind an upstream.
+
+use semver::Version;
+
+use crate::config::{Place, arity, is_name, quote};
+use crate::percent::Percent;
+use crate::split::Anchor;
+
+/// A release as the file declares it.
+#[derive(Clone, Debug)]
+pub struct Release {
+    pub name: String,
+    /// The name of an `upstream {}` block, `host:port` or `unix:path`.
+    pub upstream: Box<[u8]>,
+    pub weight: Percent,
+    /// What `from=` says; without it the release's place in the file decides.
+    pub from: Option<Anchor>,
+    /// The version as written, for variables and headers.
+    pub version: Option<Box<str>>,
+    pub place: Place,
+}
+
+const FORM: &str = "release name upstream [weight=P] [from=P|top] [version=V]";
+
+impl Release {
+    /// Parses the words after `release`; the first release of a policy is the stable one.
+    pub fn parse(words: &[&[u8]], stable: bool, place: &Place) -> Result<Release, String> {
+        let [name, upstream, parameters @ ..] = words else {
+            return Err(arity("release", FORM));
+        };
+        if !is_name(name, b".ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+            return Err(format!("invalid release name {}: use 1 to 63 of a-z, A-Z, 0-9, \".\", \"_\", \"-\"", quote(name)));
+        }
+        let mut release = Release {
+            name: String::from_utf8_lossy(name).into_owned(),
+            upstream: (*upstream).into(),
+            weight: Percent::ZERO,
+            from: None,
+            version: None,
+            place: place.clone(),
+        };
+        let mut seen: Vec<&[u8]> = Vec::new();
+        for parameter in parameters {
+            let key = parameter.split(|&b| b == b'=').next().unwrap_or_default();
+            if seen.contains(&key) {
+                return Err(format!("duplicate parameter {} in release {}", quote(parameter), quote(name)));
+            }
+            seen.push(key);
+            release.parameter(parameter, stable).map_err(|e| format!("{e} in release {}", quote(name)))?;
+        }
+        Ok(release)
+    }
+
+    fn parameter(&mut self, parameter: &[u8], stable: bool) -> Result<(), String> {
+        let text = String::from_utf8_lossy(parameter);
+        match text.split_once('=') {
+            Some((key @ ("weight" | "from"), _)) if stable => Err(format!(
+                "\"{text}\" is not allowed: the first release is the stable one and gets the users that the others leave, so it takes no \"{key}\""
+            )),
+            Some(("weight", weight)) => Percent::parse(weight).map(|weight| self.weight = weight),
+            Some(("from", "top")) => {
+                self.from = Some(Anchor::Top);
+                Ok(())
+            }
+            Some(("from", from)) => Percent::parse(from)
+                .map(|from| self.from = Some(Anchor::Up(from)))
+                .map_err(|e| format!("{e}, or \"from=top\"")),
+            Some(("version", version)) => {
+                self.version = Some(parse_version(version)?.into());
+                Ok(())
+            }
+            _ => Err(format!("unknown parameter \"{text}\": write \"{FORM};\"")),
+        }
+    }
+
+    /// The text that errors and headers show where a version may be missing.
+    pub fn label(&self) -> &str {
+        self.version.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// Accepts SemVer 2.0 with one leading `v`, which is cut.
+fn parse_version(text: &str) -> Result<&str, String> {
+    let version = text.strip_prefix('v').unwrap_or(text);
+    match Version::parse(version) {
+        Ok(_) => Ok(version),
+        Err(error) => Err(format!(
+            "invalid version \"{text}\" ({error}): write a Semantic Version such as \"2.1.26\", or a build id as \"0.0.0+1a2b3c\""
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str, stable: bool) -> Result<Release, String> {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        Release::parse(&words, stable, &Place::default())
+    }
+
+    #[test]
+    fn parses() {
+        let release = parse("canary lobe_b weight=10% from=top version=v2.1.26-rc.1+5", false).unwrap();
+        assert_eq!(release.weight, Percent::parse("10%").unwrap());
+        assert_eq!(release.from, Some(Anchor::Top));
+        assert_eq!(release.version.as_deref(), Some("2.1.26-rc.1+5"));
+        assert_eq!(parse("stable unix:/run/a.sock", true).unwrap().label(), "stable");
+    }
+
+    #[test]
+    fn refusals_say_what_to_write() {
+        for (line, stable, hint) in [
+            ("canary", false, "release name upstream"),
+            ("ca/nary b", false, "invalid release name \"ca/nary\""),
+            ("stable a weight=10%", true, "takes no \"weight\""),
+            ("stable a from=top", true, "takes no \"from\""),
+            ("canary b weight=10", false, "write \"10%\""),
+            ("canary b weight=", false, "percent sign"),
+            ("canary b from=bottom", false, "or \"from=top\""),
+            ("canary b version=latest", false, "\"0.0.0+1a2b3c\""),
+            ("canary b version=vv1.2.3", false, "\"0.0.0+1a2b3c\""),
+            ("canary b version=1.2", false, "\"0.0.0+1a2b3c\""),
+            ("canary b wait=10%", false, "unknown parameter \"wait=10%\""),
+            ("canary b 10%", false, "unknown parameter \"10%\""),
+            ("canary b weight=1% weight=2%", false, "duplicate parameter \"weight=2%\""),
+        ] {
+            let error = parse(line, stable).unwrap_err();
+            assert!(error.contains(hint), "{line}: {error}");
+        }
+    }
+}

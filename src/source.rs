@@ -1,0 +1,191 @@
+//! Where a condition or a user id takes its value from: `cookie:NAME`, `header:NAME`, `arg:NAME` or a text
+//! with nginx variables.
+
+use std::borrow::Cow;
+
+use crate::config::{Environment, VariableId, quote};
+use crate::inputs::{InputNames, Inputs, Request, argument};
+
+/// A source, with its names resolved to slots and variable numbers.
+#[derive(Debug)]
+pub enum Source {
+    Cookie(usize),
+    Header(usize),
+    Argument(Box<[u8]>),
+    Text(Box<[Part]>),
+}
+
+/// A piece of a text with variables.
+#[derive(Debug)]
+pub enum Part {
+    Literal(Box<[u8]>),
+    Variable(VariableId),
+}
+
+impl Source {
+    /// Parses a source. The error is a sentence.
+    pub fn parse(text: &[u8], names: &mut InputNames, env: &mut dyn Environment) -> Result<Source, String> {
+        if let Some(name) = text.strip_prefix(b"cookie:") {
+            Ok(Source::Cookie(names.cookie(checked_name(text, name)?)))
+        } else if let Some(name) = text.strip_prefix(b"header:") {
+            Ok(Source::Header(names.header(checked_name(text, name)?)))
+        } else if let Some(name) = text.strip_prefix(b"arg:") {
+            Ok(Source::Argument(checked_name(text, name)?.into()))
+        } else if text.contains(&b'$') {
+            Ok(Source::Text(parse_text(text, env)?))
+        } else if text.contains(&b':') {
+            Err(format!("unknown source {}: {FORMS}", quote(text)))
+        } else {
+            let word = String::from_utf8_lossy(text);
+            Err(format!("unknown source \"{word}\": did you mean \"cookie:{word}\"? {FORMS}"))
+        }
+    }
+
+    /// The value for a condition; a missing one is empty.
+    pub fn value<'r>(&self, inputs: &Inputs<'r>, request: &'r impl Request) -> Cow<'r, [u8]> {
+        match self {
+            Source::Cookie(slot) => Cow::Borrowed(inputs.cookie(*slot)),
+            Source::Header(slot) => inputs.header(*slot),
+            Source::Argument(name) => Cow::Borrowed(argument(request.query(), name)),
+            Source::Text(parts) => concat(parts, request),
+        }
+    }
+
+    /// The value as a user id: `None` when it is empty, or when a variable in a text is.
+    pub fn id<'r>(&self, inputs: &Inputs<'r>, request: &'r impl Request) -> Option<Cow<'r, [u8]>> {
+        if let Source::Text(parts) = self
+            && parts.len() > 1 {
+            let empty = |part: &Part| matches!(part, Part::Variable(id) if request.variable(*id).is_empty());
+            if parts.iter().any(empty) {
+                return None;
+            }
+        }
+        Some(self.value(inputs, request)).filter(|value| !value.is_empty())
+    }
+}
+
+const FORMS: &str = "a source is \"cookie:NAME\", \"header:NAME\", \"arg:NAME\" or a text with a variable such as \"$remote_addr\"";
+
+fn checked_name<'t>(text: &[u8], name: &'t [u8]) -> Result<&'t [u8], String> {
+    if let Some(at) = name.iter().position(|b| b"=!~".contains(b)) {
+        let (name, rest) = (&text[..text.len() - name.len() + at], &name[at..]);
+        let operator = rest.iter().take_while(|b| b"=!~*".contains(b)).count();
+        let (operator, value) = rest.split_at(operator);
+        let spaced = [name, operator, value].map(String::from_utf8_lossy).join(" ");
+        return Err(format!("invalid source {}: write \"{}\", with spaces", quote(text), spaced.trim_end()));
+    }
+    if name.is_empty() {
+        return Err(format!("invalid source {}: a name must follow the colon", quote(text)));
+    }
+    // A token of RFC 9110 section 5.6.2, less `$`, which would look like a variable, and what nginx quotes.
+    let token = |&b: &u8| b.is_ascii_alphanumeric() || b"#%&'*+-.^_`|".contains(&b);
+    if !name.iter().all(token) {
+        return Err(format!("invalid source {}: the name after the colon is taken literally and may not hold {}",
+            quote(text), quote(&[*name.iter().find(|b| !token(b)).unwrap_or(&b' ')])));
+    }
+    Ok(name)
+}
+
+/// Splits a text at its `$name` and `${name}`.
+fn parse_text(text: &[u8], env: &mut dyn Environment) -> Result<Box<[Part]>, String> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some(dollar) = memchr::memchr(b'$', rest) {
+        if dollar > 0 {
+            parts.push(Part::Literal(rest[..dollar].into()));
+        }
+        let after = &rest[dollar + 1..];
+        let is_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+        let (name, tail) = match after.strip_prefix(b"{") {
+            Some(braced) => match memchr::memchr(b'}', braced) {
+                Some(end) => (&braced[..end], &braced[end + 1..]),
+                None => return Err(format!("the closing bracket in {} is missing", quote(text))),
+            },
+            None => after.split_at(after.iter().take_while(|b| is_word(b)).count()),
+        };
+        if name.is_empty() || !name.iter().all(is_word) {
+            return Err(format!("invalid variable name in {}", quote(text)));
+        }
+        if name.iter().all(u8::is_ascii_digit) {
+            return Err(format!(
+                "\"${}\" in {} has no meaning here: a request is decided outside of any match, use a map",
+                String::from_utf8_lossy(name), quote(text)
+            ));
+        }
+        parts.push(Part::Variable(env.variable(name)?));
+        rest = tail;
+    }
+    if !rest.is_empty() {
+        parts.push(Part::Literal(rest.into()));
+    }
+    Ok(parts.into())
+}
+
+fn concat<'r>(parts: &[Part], request: &'r impl Request) -> Cow<'r, [u8]> {
+    if let [Part::Variable(id)] = parts {
+        return Cow::Borrowed(request.variable(*id));
+    }
+    let mut text = Vec::new();
+    for part in parts {
+        text.extend_from_slice(match part {
+            Part::Literal(literal) => literal,
+            Part::Variable(id) => request.variable(*id),
+        });
+    }
+    Cow::Owned(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::TestEnvironment;
+    use crate::inputs::testing::TestRequest;
+
+    fn parse(text: &str, names: &mut InputNames) -> Result<Source, String> {
+        Source::parse(text.as_bytes(), names, &mut TestEnvironment)
+    }
+
+    #[test]
+    fn values_and_ids() {
+        let mut request = TestRequest::with(&[("Cookie", "uid=7; empty="), ("X-Tier", "gold")]);
+        request.query = "v=2";
+        request.variables = vec!["", "one", "two"];
+        for (text, value, id) in [
+            ("cookie:uid", "7", Some("7")),
+            ("cookie:empty", "", None),
+            ("cookie:none", "", None),
+            ("header:x-tier", "gold", Some("gold")),
+            ("arg:v", "2", Some("2")),
+            ("$v1", "one", Some("one")),
+            ("a-${v1}-$v2", "a-one-two", Some("a-one-two")),
+            ("a-$v0", "a-", None),
+            ("http://$v1", "http://one", Some("http://one")),
+        ] {
+            let mut names = InputNames::default();
+            let source = parse(text, &mut names).unwrap();
+            let inputs = names.read(&request);
+            assert_eq!(*source.value(&inputs, &request), *value.as_bytes(), "{text}");
+            assert_eq!(source.id(&inputs, &request).as_deref(), id.map(str::as_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_to_write() {
+        for (text, hint) in [
+            ("uid", "did you mean \"cookie:uid\"?"),
+            ("claims:role", "unknown source"),
+            ("cookie:", "a name must follow"),
+            ("cookie:a=b", "write \"cookie:a = b\", with spaces"),
+            ("cookie:a~*b", "write \"cookie:a ~* b\", with spaces"),
+            ("cookie:$x1", "taken literally"),
+            ("header:x y", "taken literally"),
+            ("$", "invalid variable name"),
+            ("a${v1", "closing bracket"),
+            ("$1", "no meaning here"),
+            ("$unknown", "unknown variable"),
+        ] {
+            let error = parse(text, &mut InputNames::default()).unwrap_err();
+            assert!(error.contains(hint), "{text}: {error}");
+        }
+    }
+}
