@@ -2,14 +2,19 @@
 //! to another. Used by the header filter.
 
 /// Headers by which only shared caches are addressed; such an answer must not carry them.
-pub const SHARED_CACHE_HEADERS: [&[u8]; 4] =
-    [b"CDN-Cache-Control", b"Cloudflare-CDN-Cache-Control", b"Vercel-CDN-Cache-Control", b"Surrogate-Control"];
+pub const SHARED_CACHE_HEADERS: [&[u8]; 4] = [
+    b"CDN-Cache-Control",
+    b"Cloudflare-CDN-Cache-Control",
+    b"Vercel-CDN-Cache-Control",
+    b"Surrogate-Control",
+];
 
 /// `value` without what lets shared caches store the answer, and with `private` (RFC 9111 section 5.2.2).
 pub fn make_private(value: &[u8]) -> Vec<u8> {
     let mut kept = b"private".to_vec();
     for directive in split_directives(value) {
-        let name = directive.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        let name =
+            directive.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
         // `private="field"` protects that field only, so it goes in favour of the plain form.
         if !directive.is_empty() && !matches!(name.as_slice(), b"public" | b"s-maxage" | b"private") {
             kept.extend_from_slice(b", ");

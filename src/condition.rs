@@ -63,10 +63,7 @@ impl Condition {
 
 impl Test {
     /// Reads an operator and its operand off the front; without an operator the test is for presence.
-    fn parse<'w>(
-        words: &'w [&'w [u8]],
-        env: &mut dyn Environment,
-    ) -> Result<(Test, &'w [&'w [u8]]), String> {
+    fn parse<'w>(words: &'w [&'w [u8]], env: &mut dyn Environment) -> Result<(Test, &'w [&'w [u8]]), String> {
         let Some((&operator, after)) = words.split_first() else {
             return Ok((Test::Present, words));
         };
@@ -118,7 +115,8 @@ mod tests {
     use crate::inputs::testing::TestRequest;
 
     fn parse(text: &str, names: &mut InputNames) -> Result<Vec<Condition>, String> {
-        let words: Vec<&[u8]> = text.split(' ').map(|w| if w == "''" { &b""[..] } else { w.as_bytes() }).collect();
+        let words: Vec<&[u8]> =
+            text.split(' ').map(|w| if w == "''" { &b""[..] } else { w.as_bytes() }).collect();
         Condition::parse_all(&words, names, &mut TestEnvironment)
     }
 

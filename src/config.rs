@@ -59,7 +59,8 @@ pub fn arity(directive: &str, form: &str) -> String {
 
 /// Names of policies and releases appear in headers, cookie names, labels and paths.
 pub fn is_name(text: &[u8], also: &[u8]) -> bool {
-    let allowed = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(b) || also.contains(b);
+    let allowed =
+        |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(b) || also.contains(b);
     (1..=63).contains(&text.len()) && text.iter().all(allowed)
 }
 
@@ -95,7 +96,11 @@ pub mod testing {
         }
 
         fn read_file(&mut self, path: &[u8]) -> Result<Vec<u8>, String> {
-            if path == b"missing" { Err("no such file".to_owned()) } else { Ok(b"one\ntwo\r\n\nthree".to_vec()) }
+            if path == b"missing" {
+                Err("no such file".to_owned())
+            } else {
+                Ok(b"one\ntwo\r\n\nthree".to_vec())
+            }
         }
     }
 }

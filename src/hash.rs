@@ -1,8 +1,9 @@
 //! Where a user id falls: the bucket of the native hash, and the two foreign ways of counting that a
 //! migration may ask for. Used by the split, by `$lobechat_canary_bucket` and `$lobechat_canary_user`.
 
+use std::io::Read;
+
 use sha2::{Digest, Sha256};
-use smallvec::SmallVec;
 
 use crate::percent::Percent;
 
@@ -32,10 +33,8 @@ impl Salt {
 
     /// MurmurHash3_x86_32 with seed 0 of `salt:user`.
     fn murmur3(&self, user: &[u8]) -> u32 {
-        let mut key = SmallVec::<[u8; 128]>::from_slice(&self.0);
-        key.extend_from_slice(user);
         // Reading from memory cannot fail.
-        murmur3::murmur3_32(&mut key.as_slice(), 0).unwrap_or_default()
+        murmur3::murmur3_32(&mut self.0.chain(user), 0).unwrap_or_default()
     }
 
     /// The native bucket of a user, 0 to 9999, whatever the policy's hash mode is.

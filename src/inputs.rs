@@ -64,7 +64,11 @@ impl InputNames {
                     // RFC 9110 section 5.3; cookie lines are parted by `; ` (RFC 9113 section 8.2.3).
                     Some(joined) => {
                         let joined = joined.to_mut();
-                        joined.extend_from_slice(if wanted.len() == 6 && &**wanted == b"cookie" { b"; " } else { b", " });
+                        joined.extend_from_slice(if wanted.len() == 6 && &**wanted == b"cookie" {
+                            b"; "
+                        } else {
+                            b", "
+                        });
                         joined.extend_from_slice(value);
                     }
                 }
@@ -158,7 +162,8 @@ mod tests {
     #[test]
     fn repeated_headers_are_joined() {
         let mut names = InputNames::default();
-        let (tier, cookie, other) = (names.header(b"X-Tier"), names.header(b"cookie"), names.header(b"x-other"));
+        let (tier, cookie, other) =
+            (names.header(b"X-Tier"), names.header(b"cookie"), names.header(b"x-other"));
         let request =
             TestRequest::with(&[("x-tier", "a"), ("Cookie", "a=1"), ("X-TIER", "b"), ("cookie", "b=2")]);
         let inputs = names.read(&request);

@@ -29,7 +29,9 @@ impl Percent {
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
         let digits = |s: &str| !s.is_empty() && s.len() <= 9 && s.bytes().all(|b| b.is_ascii_digit());
         if !digits(whole) || !digits(fraction) {
-            return Err(format!("invalid percentage \"{text}\": write a number and a percent sign, e.g. \"10%\""));
+            return Err(format!(
+                "invalid percentage \"{text}\": write a number and a percent sign, e.g. \"10%\""
+            ));
         }
         if fraction.trim_end_matches('0').len() > 2 {
             return Err(format!("invalid percentage \"{text}\": the smallest step is 0.01%"));

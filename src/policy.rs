@@ -43,7 +43,10 @@ impl PolicyBuilder {
     /// Starts the policy `name`, whose block begins at `place`.
     pub fn new(name: &[u8], place: Place) -> Result<PolicyBuilder, String> {
         if !is_name(name, b"") || name == b"off" {
-            return Err(format!("invalid policy name {}: use 1 to 63 of a-z, 0-9, \"_\", \"-\", but not \"off\"", quote(name)));
+            return Err(format!(
+                "invalid policy name {}: use 1 to 63 of a-z, 0-9, \"_\", \"-\", but not \"off\"",
+                quote(name)
+            ));
         }
         let name = String::from_utf8_lossy(name).into_owned();
         let visitor_cookie = visitor::cookie_name(&name);
@@ -108,10 +111,17 @@ impl PolicyBuilder {
     fn release(&mut self, words: &[&[u8]], place: &Place) -> Result<(), String> {
         let release = Release::parse(words, self.releases.is_empty(), place)?;
         if let Some(other) = self.releases.iter().find(|other| other.name == release.name) {
-            return Err(format!("duplicate release \"{}\": it stands already in {}", release.name, at(&other.place)));
+            return Err(format!(
+                "duplicate release \"{}\": it stands already in {}",
+                release.name,
+                at(&other.place)
+            ));
         }
         if release.name == "stable" && !self.releases.is_empty() {
-            return Err("release \"stable\" must stand first: the first release is the stable one, whatever its name".to_owned());
+            return Err(
+                "release \"stable\" must stand first: the first release is the stable one, whatever its name"
+                    .to_owned(),
+            );
         }
         self.releases.push(release);
         Ok(())
@@ -120,7 +130,10 @@ impl PolicyBuilder {
     /// Checks what only the whole block shows.
     pub fn finish(mut self) -> Result<Policy, ConfigError> {
         if self.releases.is_empty() {
-            let message = format!("no release in policy \"{}\": declare one with \"release stable upstream;\"", self.name);
+            let message = format!(
+                "no release in policy \"{}\": declare one with \"release stable upstream;\"",
+                self.name
+            );
             return Err(ConfigError::at(&self.place, message));
         }
         let split = self.split()?;
@@ -158,26 +171,45 @@ impl PolicyBuilder {
     fn explain(&self, error: &SplitError) -> ConfigError {
         let name = |release: usize| &self.releases[release].name;
         let (release, message) = match *error {
-            SplitError::NoAnchor { release } => (release, format!(
-                "release \"{}\" has a weight but no place to grow from: the second and third release have one by themselves, give it \"from=P\"",
-                name(release)
-            )),
-            SplitError::TooMuch { total, release } => (release, format!(
-                "the weights of policy \"{}\" add up to {}.{:02}%: lower \"weight=\" of release \"{}\" or another, the stable release gets the rest",
-                self.name, total / 100, total % 100, name(release)
-            )),
-            SplitError::PastTop { release, from, weight } => (release, format!(
-                "release \"{}\" with weight={weight} from={from} ends above 100%: lower one of them, or write \"from=top\"",
-                name(release)
-            )),
-            SplitError::Overlap { release, other } => (release, format!(
-                "the users of release \"{}\" overlap those of release \"{}\": move one of them with \"from=\"",
-                name(release), name(other)
-            )),
-            SplitError::NotWhole { release } => (release, format!(
-                "release \"{}\" needs whole percents in \"weight=\" and \"from=\": \"hash unleash\" knows no others",
-                name(release)
-            )),
+            SplitError::NoAnchor { release } => (
+                release,
+                format!(
+                    "release \"{}\" has a weight but no place to grow from: the second and third release have one by themselves, give it \"from=P\"",
+                    name(release)
+                ),
+            ),
+            SplitError::TooMuch { total, release } => (
+                release,
+                format!(
+                    "the weights of policy \"{}\" add up to {}.{:02}%: lower \"weight=\" of release \"{}\" or another, the stable release gets the rest",
+                    self.name,
+                    total / 100,
+                    total % 100,
+                    name(release)
+                ),
+            ),
+            SplitError::PastTop { release, from, weight } => (
+                release,
+                format!(
+                    "release \"{}\" with weight={weight} from={from} ends above 100%: lower one of them, or write \"from=top\"",
+                    name(release)
+                ),
+            ),
+            SplitError::Overlap { release, other } => (
+                release,
+                format!(
+                    "the users of release \"{}\" overlap those of release \"{}\": move one of them with \"from=\"",
+                    name(release),
+                    name(other)
+                ),
+            ),
+            SplitError::NotWhole { release } => (
+                release,
+                format!(
+                    "release \"{}\" needs whole percents in \"weight=\" and \"from=\": \"hash unleash\" knows no others",
+                    name(release)
+                ),
+            ),
         };
         ConfigError::at(&self.releases[release].place, message)
     }
@@ -190,7 +222,9 @@ fn resolve(route: Route<Box<[u8]>>, place: &Place, releases: &[Release]) -> Resu
             let known: Vec<_> = releases.iter().map(|release| release.name.as_str()).collect();
             let message = format!(
                 "unknown release {} in route {}: the policy has {}",
-                quote(&route.release), quote(&route.text), known.join(", ")
+                quote(&route.release),
+                quote(&route.text),
+                known.join(", ")
             );
             Err(ConfigError::at(place, message))
         }
@@ -205,11 +239,17 @@ fn parse_flag(text: &[u8]) -> Option<bool> {
     }
 }
 
-fn one_of<T>(directive: &str, words: &[&[u8]], choices: &str, parse: fn(&[u8]) -> Option<T>) -> Result<T, String> {
+fn one_of<T>(
+    directive: &str,
+    words: &[&[u8]],
+    choices: &str,
+    parse: fn(&[u8]) -> Option<T>,
+) -> Result<T, String> {
     let [word] = words else {
         return Err(arity(directive, &format!("{directive} {choices}")));
     };
-    parse(word).ok_or_else(|| format!("invalid value {} in \"{directive}\" directive: write {choices}", quote(word)))
+    parse(word)
+        .ok_or_else(|| format!("invalid value {} in \"{directive}\" directive: write {choices}", quote(word)))
 }
 
 fn once<T>(directive: &str, slot: &mut Option<T>, value: T) -> Result<(), String> {

@@ -29,7 +29,10 @@ impl Release {
             return Err(arity("release", FORM));
         };
         if !is_name(name, b".ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
-            return Err(format!("invalid release name {}: use 1 to 63 of a-z, A-Z, 0-9, \".\", \"_\", \"-\"", quote(name)));
+            return Err(format!(
+                "invalid release name {}: use 1 to 63 of a-z, A-Z, 0-9, \".\", \"_\", \"-\"",
+                quote(name)
+            ));
         }
         let mut release = Release {
             name: String::from_utf8_lossy(name).into_owned(),

@@ -17,11 +17,7 @@ const FORM: &str = "route release if condition [and condition ...]";
 
 impl Route<Box<[u8]>> {
     /// Parses the words after `route`.
-    pub fn parse(
-        words: &[&[u8]],
-        names: &mut InputNames,
-        env: &mut dyn Environment,
-    ) -> Result<Self, String> {
+    pub fn parse(words: &[&[u8]], names: &mut InputNames, env: &mut dyn Environment) -> Result<Self, String> {
         let [release, keyword, conditions @ ..] = words else {
             return Err(arity("route", FORM));
         };

@@ -54,7 +54,8 @@ impl Source {
     /// The value as a user id: `None` when it is empty, or when a variable in a text is.
     pub fn id<'r>(&self, inputs: &Inputs<'r>, request: &'r impl Request) -> Option<Cow<'r, [u8]>> {
         if let Source::Text(parts) = self
-            && parts.len() > 1 {
+            && parts.len() > 1
+        {
             let empty = |part: &Part| matches!(part, Part::Variable(id) if request.variable(*id).is_empty());
             if parts.iter().any(empty) {
                 return None;
@@ -80,8 +81,11 @@ fn checked_name<'t>(text: &[u8], name: &'t [u8]) -> Result<&'t [u8], String> {
     // A token of RFC 9110 section 5.6.2, less `$`, which would look like a variable, and what nginx quotes.
     let token = |&b: &u8| b.is_ascii_alphanumeric() || b"#%&'*+-.^_`|".contains(&b);
     if !name.iter().all(token) {
-        return Err(format!("invalid source {}: the name after the colon is taken literally and may not hold {}",
-            quote(text), quote(&[*name.iter().find(|b| !token(b)).unwrap_or(&b' ')])));
+        return Err(format!(
+            "invalid source {}: the name after the colon is taken literally and may not hold {}",
+            quote(text),
+            quote(&[*name.iter().find(|b| !token(b)).unwrap_or(&b' ')])
+        ));
     }
     Ok(name)
 }
@@ -109,7 +113,8 @@ fn parse_text(text: &[u8], env: &mut dyn Environment) -> Result<Box<[Part]>, Str
         if name.iter().all(u8::is_ascii_digit) {
             return Err(format!(
                 "\"${}\" in {} has no meaning here: a request is decided outside of any match, use a map",
-                String::from_utf8_lossy(name), quote(text)
+                String::from_utf8_lossy(name),
+                quote(text)
             ));
         }
         parts.push(Part::Variable(env.variable(name)?));

@@ -111,11 +111,9 @@ impl Share {
             Some(Anchor::Top) => Percent::from_basis_points(Percent::FULL.basis_points() - weight)
                 .map(|start| (start, Percent::FULL))
                 .ok_or(SplitError::TooMuch { total: u32::from(weight), release: self.release }),
-            Some(Anchor::Up(from)) => {
-                Percent::from_basis_points(from.basis_points() + weight).map(|end| (from, end)).ok_or(
-                    SplitError::PastTop { release: self.release, from, weight: self.weight },
-                )
-            }
+            Some(Anchor::Up(from)) => Percent::from_basis_points(from.basis_points() + weight)
+                .map(|end| (from, end))
+                .ok_or(SplitError::PastTop { release: self.release, from, weight: self.weight }),
         }
     }
 
@@ -148,10 +146,10 @@ mod tests {
 
     #[test]
     fn first_grows_from_zero_second_from_the_top() {
-        let shares =
-            [share(1, Anchor::default_of(1), "10%"), share(2, Anchor::default_of(2), "0.01%")];
+        let shares = [share(1, Anchor::default_of(1), "10%"), share(2, Anchor::default_of(2), "0.01%")];
         let split = Split::new(HashMode::Native, &shares).unwrap();
-        for (position, release) in [(0, Some(1)), (999, Some(1)), (1000, None), (9998, None), (9999, Some(2))] {
+        for (position, release) in [(0, Some(1)), (999, Some(1)), (1000, None), (9998, None), (9999, Some(2))]
+        {
             assert_eq!(split.release_at(position), release, "{position}");
         }
     }

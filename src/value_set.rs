@@ -19,7 +19,9 @@ impl ValueSet {
     /// The alternatives of `a|b|c`.
     pub fn from_list(list: &[u8]) -> Result<ValueSet, String> {
         if list.split(|&b| b == b'|').any(<[u8]>::is_empty) {
-            return Err("an alternative is empty: write values with \"|\" between them, e.g. \"a|b|c\"".to_owned());
+            return Err(
+                "an alternative is empty: write values with \"|\" between them, e.g. \"a|b|c\"".to_owned()
+            );
         }
         ValueSet::new(list.into(), b'|')
     }

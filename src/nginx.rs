@@ -1,0 +1,133 @@
+//! The glue between nginx and the decision core. nginx calls in through the tables of this file; every entry
+//! is an `extern "C"` function behind [`guard`], since a panic must not cross into C.
+
+mod block;
+mod conf;
+mod environment;
+mod ext;
+mod guard;
+mod header_filter;
+mod in_force;
+mod layout;
+mod record;
+mod request;
+mod shim;
+mod upstream;
+mod variables;
+
+use core::ffi::{c_char, c_void};
+use core::ptr;
+
+use nginx_sys::*;
+
+use self::conf::{LevelConf, MainConf};
+use self::ext::ConfExt;
+use self::guard::guard;
+
+const NGX_CONF_OK: *mut c_char = ptr::null_mut();
+const NGX_CONF_ERROR: *mut c_char = usize::MAX as *mut c_char;
+
+ngx::ngx_modules!(ngx_http_lobechat_canary_module);
+
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub static mut ngx_http_lobechat_canary_module: ngx_module_t = ngx_module_t {
+    ctx: &raw const CONTEXT as *mut c_void,
+    commands: &raw mut COMMANDS as *mut ngx_command_t,
+    type_: NGX_HTTP_MODULE as ngx_uint_t,
+    ..ngx_module_t::default()
+};
+
+static CONTEXT: ngx_http_module_t = ngx_http_module_t {
+    preconfiguration: Some(preconfiguration),
+    postconfiguration: Some(postconfiguration),
+    create_main_conf: Some(create_main_conf),
+    init_main_conf: None,
+    create_srv_conf: None,
+    merge_srv_conf: None,
+    create_loc_conf: Some(create_loc_conf),
+    merge_loc_conf: Some(merge_loc_conf),
+};
+
+const ANYWHERE: u32 = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF;
+
+static mut COMMANDS: [ngx_command_t; 3] = [
+    ngx_command_t {
+        name: ngx::ngx_string!("lobechat_canary"),
+        type_: (ANYWHERE | NGX_CONF_BLOCK | NGX_CONF_NOARGS | NGX_CONF_TAKE1) as ngx_uint_t,
+        set: Some(block::directive),
+        conf: NGX_HTTP_LOC_CONF_OFFSET,
+        offset: 0,
+        post: ptr::null_mut(),
+    },
+    ngx_command_t {
+        name: ngx::ngx_string!("lobechat_canary_use"),
+        type_: (ANYWHERE | NGX_CONF_TAKE1) as ngx_uint_t,
+        set: Some(in_force::directive),
+        conf: NGX_HTTP_LOC_CONF_OFFSET,
+        offset: 0,
+        post: ptr::null_mut(),
+    },
+    ngx_command_t::empty(),
+];
+
+/// This module's index among the HTTP modules, which nginx assigns when it loads the module.
+fn context_index() -> usize {
+    // SAFETY: written once, while nginx reads its configuration; requests come after that.
+    unsafe { ngx_http_lobechat_canary_module.ctx_index }
+}
+
+extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+    // SAFETY: nginx passes the configuration that it is reading.
+    let cf = unsafe { &mut *cf };
+    guard(NGX_ERROR as ngx_int_t, || {
+        if let Some(sentence) = layout::mismatch() {
+            cf.emerg(&sentence);
+            return NGX_ERROR as ngx_int_t;
+        }
+        match variables::register(cf).and_then(|()| upstream::register(cf)) {
+            Some(()) => NGX_OK as ngx_int_t,
+            None => NGX_ERROR as ngx_int_t,
+        }
+    })
+}
+
+extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+    // SAFETY: as in preconfiguration.
+    let cf = unsafe { &mut *cf };
+    guard(NGX_ERROR as ngx_int_t, || match in_force::report(cf) {
+        Ok(()) => {
+            header_filter::install();
+            NGX_OK as ngx_int_t
+        }
+        Err(error) => {
+            cf.emerg_at(&error);
+            NGX_ERROR as ngx_int_t
+        }
+    })
+}
+
+extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: as in preconfiguration.
+    guard(ptr::null_mut(), || unsafe { &mut *cf }.allocate(MainConf::default()).cast())
+}
+
+extern "C" fn create_loc_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: as in preconfiguration.
+    guard(ptr::null_mut(), || unsafe { &mut *cf }.allocate(LevelConf::default()).cast())
+}
+
+extern "C" fn merge_loc_conf(cf: *mut ngx_conf_t, prev: *mut c_void, conf: *mut c_void) -> *mut c_char {
+    guard(NGX_CONF_ERROR, || {
+        // SAFETY: nginx passes what create_loc_conf made for two nested levels, hence two objects.
+        let (cf, prev, conf) =
+            unsafe { (&mut *cf, &mut *prev.cast::<LevelConf>(), &mut *conf.cast::<LevelConf>()) };
+        match in_force::merge(cf, prev, conf) {
+            Ok(()) => NGX_CONF_OK,
+            Err(error) => {
+                cf.emerg_at(&error);
+                NGX_CONF_ERROR
+            }
+        }
+    })
+}

@@ -1,0 +1,93 @@
+//! What the module keeps in nginx's configuration: the policies, and for each level which one is in force.
+
+use core::cell::Cell;
+use core::ptr;
+
+use nginx_sys::*;
+
+use super::context_index;
+use super::ext::bytes;
+use crate::config::Place;
+use crate::policy::Policy;
+
+/// The policies of one configuration, and the upstream name by which locations pass to them.
+pub struct MainConf {
+    /// Boxed, since levels and requests keep their addresses.
+    pub policies: Vec<Box<PolicyConf>>,
+    /// The upstream `lobechat_canary`.
+    pub upstream: *mut ngx_http_upstream_srv_conf_t,
+    /// Variables that policies read, with the place that names them: nginx looks them up at the very end.
+    pub variables: Vec<(Box<[u8]>, Place)>,
+}
+
+impl Default for MainConf {
+    fn default() -> Self {
+        MainConf { policies: Vec::new(), upstream: ptr::null_mut(), variables: Vec::new() }
+    }
+}
+
+/// A policy with nginx's side of it.
+pub struct PolicyConf {
+    pub policy: Policy,
+    pub place: Place,
+    /// The upstream of each release, in the order of `policy.releases`.
+    pub upstreams: Vec<*mut ngx_http_upstream_srv_conf_t>,
+    /// The `Server-Timing` value of each release.
+    pub server_timings: Vec<String>,
+    /// Whether a server or location has it in force.
+    pub used: Cell<bool>,
+}
+
+/// What one level (http, server, location) says.
+#[derive(Default)]
+pub struct LevelConf {
+    /// The policies declared right here.
+    pub declared: Vec<*const PolicyConf>,
+    /// `lobechat_canary_use`, and where it stands.
+    pub used: Option<(Use, Place)>,
+    pub in_force: InForce,
+}
+
+pub enum Use {
+    Off,
+    Policy(String),
+}
+
+/// Which policy decides the requests of a level.
+#[derive(Clone, Copy, Default)]
+pub enum InForce {
+    /// Nothing said here, so far: the level above decides.
+    #[default]
+    Inherited,
+    Off,
+    Policy(*const PolicyConf),
+}
+
+impl InForce {
+    pub fn policy<'a>(self) -> Option<&'a PolicyConf> {
+        match self {
+            // SAFETY: policies live as long as their cycle's configuration, hence as its requests.
+            InForce::Policy(conf) => Some(unsafe { &*conf }),
+            InForce::Inherited | InForce::Off => None,
+        }
+    }
+}
+
+/// The policy in force at the location that a request is in.
+pub fn policy_of<'a>(r: &ngx_http_request_t) -> Option<&'a PolicyConf> {
+    // SAFETY: loc_conf has a slot for every HTTP module, ours filled by create_loc_conf.
+    let level = unsafe { &*(*r.loc_conf.add(context_index())).cast::<LevelConf>() };
+    level.in_force.policy()
+}
+
+/// The main configuration a request was accepted under.
+pub fn main_conf_of<'a>(r: &ngx_http_request_t) -> &'a MainConf {
+    // SAFETY: main_conf has a slot for every HTTP module, ours filled by create_main_conf.
+    unsafe { &*(*r.main_conf.add(context_index())).cast() }
+}
+
+/// The host of an upstream: the name of its block, or the host of `host:port`.
+pub fn host_of<'a>(upstream: *const ngx_http_upstream_srv_conf_t) -> &'a [u8] {
+    // SAFETY: upstreams and their names live as long as their cycle's configuration.
+    unsafe { bytes((*upstream).host) }
+}

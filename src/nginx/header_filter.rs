@@ -1,0 +1,184 @@
+//! What the module adds to answers: the visitor cookie, and with `expose` the release's name. It acts on the
+//! main request only, never decides, and leaves alone what no release has answered.
+
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nginx_sys::*;
+
+use super::conf::{PolicyConf, host_of};
+use super::ext::{bytes, ngx_str, pool_copy, write_log};
+use super::guard::guard;
+use super::record::{Decided, known_decision};
+use super::request::{View, lines};
+use super::shim::{canary_connection_is_tls, canary_request_cached};
+use super::upstream::is_delegated;
+use crate::cache_control::{SHARED_CACHE_HEADERS, make_private};
+use crate::navigation::is_navigation;
+use crate::user::Visitor;
+use crate::visitor::{self, Day};
+
+/// The filter below ours, a `ngx_http_output_header_filter_pt`.
+static NEXT: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+/// Puts our filter on top of the chain. nginx rebuilds the chain each time it reads its configuration.
+pub fn install() {
+    // SAFETY: only the process that reads the configuration writes here, and it serves no requests meanwhile.
+    unsafe {
+        let next = ngx_http_top_header_filter.map_or(ptr::null_mut(), |next| next as *mut ());
+        NEXT.store(next, Ordering::Relaxed);
+        ngx_http_top_header_filter = Some(filter);
+    }
+}
+
+unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx passes a live request whose header is about to go out.
+    let request = unsafe { &mut *r };
+    let done = ptr::eq(request.main, r) && guard(Some(()), || answer(request)).is_none();
+    let next = NEXT.load(Ordering::Relaxed);
+    if done || next.is_null() {
+        return NGX_ERROR as ngx_int_t;
+    }
+    // SAFETY: install stored a filter of this type, which takes the request we were given.
+    unsafe {
+        let next: unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t = core::mem::transmute(next);
+        next(r)
+    }
+}
+
+/// `None` when memory is short.
+fn answer(r: &mut ngx_http_request_t) -> Option<()> {
+    let main = ptr::from_mut(r);
+    let Some((conf, decided)) = known_decision(r) else {
+        return Some(());
+    };
+    let wanted = conf.policy.expose || decided.visitor != Visitor::Unused;
+    if !wanted || r.headers_out.status < 200 || !is_served(r, conf, decided) {
+        return Some(());
+    }
+    if conf.policy.expose {
+        push_header(r, "X-LobeChat-Release", conf.policy.releases[decided.release].name.as_bytes())?;
+        push_header(r, "Server-Timing", conf.server_timings[decided.release].as_bytes())?;
+    }
+    let today = today();
+    let is_due = match decided.visitor {
+        Visitor::Unused => false,
+        Visitor::New => true,
+        Visitor::Known(_, day) => visitor::is_due(day, today),
+    };
+    // SAFETY: a main request, which outlives the view.
+    let view = unsafe { View::new(main) };
+    if is_due && is_html(r) && is_navigation(view.is_get(), &view) {
+        set_visitor(r, conf, decided.visitor, today)?;
+    }
+    Some(())
+}
+
+/// Whether the body comes from the release that was decided, or from its cache entry.
+///
+/// nginx's own pages come after the upstream has been finalized, which clears `cleanup`.
+fn is_served(r: &ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> bool {
+    let release = conf.upstreams[decided.release];
+    // SAFETY: an upstream belongs to its request.
+    let Some(u) = (unsafe { r.upstream.as_ref() }) else {
+        return false;
+    };
+    // SAFETY: the accessor only reads.
+    if unsafe { canary_request_cached(ptr::from_ref(r).cast_mut()) } != 0 {
+        // A cached answer is sent before a peer is chosen. With a variable pass the name tells.
+        // SAFETY: `resolved` belongs to the upstream, and its host lives in the request's pool.
+        return is_delegated(r, u)
+            || unsafe { u.resolved.as_ref().is_some_and(|name| bytes(name.host) == host_of(release)) };
+    }
+    !u.cleanup.is_null() && u.upstream == release
+}
+
+fn is_html(r: &ngx_http_request_t) -> bool {
+    // SAFETY: the type lives in the request's pool or in the configuration.
+    let content_type = unsafe { bytes(r.headers_out.content_type) };
+    content_type.get(..9).is_some_and(|head| head.eq_ignore_ascii_case(b"text/html"))
+}
+
+fn set_visitor(r: &mut ngx_http_request_t, conf: &PolicyConf, known: Visitor, today: Day) -> Option<()> {
+    let id = match known {
+        Visitor::Known(id, _) => id,
+        _ => match new_id() {
+            Ok(id) => id,
+            Err(error) => {
+                // SAFETY: a request has a connection, and that a log.
+                let log = unsafe { (*r.connection).log };
+                write_log(log, NGX_LOG_ERR, &format!("no random number for a visitor cookie: {error}"));
+                return Some(());
+            }
+        },
+    };
+    // SAFETY: the accessor only reads.
+    let secure = unsafe { canary_connection_is_tls(r.connection) } != 0;
+    let cookie = visitor::set_cookie(&conf.policy.visitor_cookie, &id, today, secure);
+    push_header(r, "Set-Cookie", cookie.as_bytes())?;
+    keep_from_shared_caches(r)
+}
+
+fn new_id() -> Result<[u8; 32], getrandom::Error> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random)?;
+    Ok(visitor::digits(random))
+}
+
+fn keep_from_shared_caches(r: &mut ngx_http_request_t) -> Option<()> {
+    let mut directives = Vec::new();
+    let mut first: Option<*mut ngx_table_elt_t> = None;
+    // SAFETY: the lines of the answer live in the request's pool; none is added in this loop.
+    unsafe {
+        for line in lines(&raw const r.headers_out.headers) {
+            let key = bytes((*line).key);
+            if key.eq_ignore_ascii_case(b"Cache-Control") {
+                if !directives.is_empty() {
+                    directives.extend_from_slice(b", ");
+                }
+                directives.extend_from_slice(bytes((*line).value));
+                if first.is_none() {
+                    first = Some(line);
+                } else {
+                    (*line).hash = 0;
+                }
+            } else if SHARED_CACHE_HEADERS.iter().any(|name| key.eq_ignore_ascii_case(name)) {
+                (*line).hash = 0;
+            }
+        }
+    }
+    let value = make_private(&directives);
+    match first {
+        // SAFETY: a line of this answer, see above.
+        Some(line) => unsafe { (*line).value = pool_copy(r.pool, &value)? },
+        None => push_header(r, "Cache-Control", &value)?,
+    }
+    Some(())
+}
+
+/// Adds a line to the answer. The name is static, the value is copied.
+fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: &[u8]) -> Option<()> {
+    let value = pool_copy(r.pool, value)?;
+    // SAFETY: the list is the answer's; ngx_list_push leaves memory as it was, so every field is written.
+    unsafe {
+        let line = ngx_list_push(&raw mut r.headers_out.headers).cast::<ngx_table_elt_t>();
+        if line.is_null() {
+            return None;
+        }
+        line.write(ngx_table_elt_t {
+            hash: 1,
+            key: ngx_str(name.as_bytes()),
+            value,
+            lowcase_key: ptr::null_mut(),
+            #[cfg(nginx1_23_0)]
+            next: ptr::null_mut(),
+        });
+    }
+    Some(())
+}
+
+fn today() -> Day {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    (seconds / 86_400) as Day
+}

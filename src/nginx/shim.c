@@ -1,0 +1,74 @@
+/*
+ * The C side of the glue: see shim.h.
+ */
+
+#include "shim.h"
+
+
+ngx_uint_t
+canary_request_cached(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_CACHE)
+    return r->cached;
+#else
+    return 0;
+#endif
+}
+
+
+ngx_uint_t
+canary_connection_is_tls(ngx_connection_t *c)
+{
+#if (NGX_HTTP_SSL)
+    return c->ssl != NULL;
+#else
+    return 0;
+#endif
+}
+
+
+void *
+canary_regex_compile(ngx_pool_t *pool, ngx_str_t pattern, ngx_uint_t caseless,
+    ngx_str_t *err)
+{
+#if (NGX_PCRE)
+    ngx_regex_compile_t  rc;
+
+    ngx_memzero(&rc, sizeof(ngx_regex_compile_t));
+
+    rc.pattern = pattern;
+    rc.pool = pool;
+    rc.options = caseless ? NGX_REGEX_CASELESS : 0;
+    rc.err = *err;
+
+    if (ngx_regex_compile(&rc) != NGX_OK) {
+        *err = rc.err;
+        return NULL;
+    }
+
+    return rc.regex;
+#else
+    err->len = ngx_sprintf(err->data, "this nginx was built without PCRE")
+               - err->data;
+    return NULL;
+#endif
+}
+
+
+ngx_int_t
+canary_regex_exec(void *re, ngx_str_t *text)
+{
+#if (NGX_PCRE)
+    ngx_int_t  rc;
+
+    rc = ngx_regex_exec(re, text, NULL, 0);
+
+    if (rc == NGX_REGEX_NO_MATCHED) {
+        return 0;
+    }
+
+    return rc >= 0 ? 1 : -1;
+#else
+    return -1;
+#endif
+}

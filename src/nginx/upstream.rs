@@ -1,0 +1,164 @@
+//! The upstream `lobechat_canary`: a name that locations pass to, behind which the chosen release's own
+//! upstream does all the work.
+//!
+//! The name is registered before the configuration is read, so `proxy_pass http://lobechat_canary;` is a
+//! static pass with everything that goes with it. At request time the peers of the release's upstream are
+//! set up in its place; balancing, keepalive and TLS sessions stay the core's.
+
+use core::{mem, slice};
+
+use nginx_sys::*;
+
+use super::conf::{MainConf, PolicyConf, main_conf_of};
+use super::ext::{ConfExt, bytes, ngx_str, write_log};
+use super::guard::guard;
+use super::{context_index, record};
+use crate::config::ConfigError;
+
+pub const NAME: &str = "lobechat_canary";
+
+/// Registers the name. `None`: nginx has logged why not.
+pub fn register(cf: &mut ngx_conf_t) -> Option<()> {
+    let mut url = empty_url(ngx_str(NAME.as_bytes()));
+    url.host = url.url;
+    url.set_no_port(1);
+    url.set_no_resolve(1);
+    // SAFETY: nginx copies what it keeps; the name is static.
+    let upstream =
+        unsafe { ngx_http_upstream_add(cf, &raw mut url, NGX_HTTP_UPSTREAM_CREATE as ngx_uint_t).as_mut() }?;
+    upstream.peer.init_upstream = Some(init_upstream);
+    cf.http_main_conf::<MainConf>(context_index()).upstream = upstream;
+    Some(())
+}
+
+/// The upstream that a release names. `Ok(None)`: nginx has logged why there is none.
+pub fn of_release(
+    cf: &mut ngx_conf_t,
+    text: &[u8],
+    release: &str,
+) -> Result<Option<*mut ngx_http_upstream_srv_conf_t>, String> {
+    let copy = cf.copy(text).ok_or("out of memory")?;
+    let mut url = empty_url(copy);
+    url.set_no_resolve(1);
+    // SAFETY: the copy lives as long as the configuration.
+    let upstream = unsafe { ngx_http_upstream_add(cf, &raw mut url, 0) };
+    if upstream == cf.http_main_conf::<MainConf>(context_index()).upstream {
+        return Err(format!(
+            "release \"{release}\" cannot pass to \"{NAME}\" itself: name the upstream of the release"
+        ));
+    }
+    Ok((!upstream.is_null()).then_some(upstream))
+}
+
+fn empty_url(url: ngx_str_t) -> ngx_url_t {
+    // SAFETY: ngx_url_t is plain data; nginx starts from zeroes too.
+    ngx_url_t { url, ..unsafe { mem::zeroed() } }
+}
+
+/// Called when the whole configuration has been read, before any other upstream is set up, since ours was
+/// registered first: the place to say that an upstream is missing, before nginx does in its own terms.
+extern "C" fn init_upstream(cf: *mut ngx_conf_t, upstream: *mut ngx_http_upstream_srv_conf_t) -> ngx_int_t {
+    guard(NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx passes the configuration that it is reading, and the upstream of `register`.
+        let (cf, upstream) = unsafe { (&mut *cf, &mut *upstream) };
+        upstream.peer.init = Some(init_peer);
+        let main: &MainConf = cf.http_main_conf(context_index());
+        match main.policies.iter().find_map(|conf| unknown_upstream(conf)) {
+            None => NGX_OK as ngx_int_t,
+            Some(error) => {
+                cf.emerg_at(&error);
+                NGX_ERROR as ngx_int_t
+            }
+        }
+    })
+}
+
+fn unknown_upstream(conf: &PolicyConf) -> Option<ConfigError> {
+    conf.policy.releases.iter().zip(&conf.upstreams).find_map(|(release, &upstream)| {
+        // SAFETY: upstreams live as long as the configuration.
+        let upstream = unsafe { &*upstream };
+        let declared = upstream.flags & NGX_HTTP_UPSTREAM_CREATE as ngx_uint_t != 0;
+        let text = String::from_utf8_lossy(&release.upstream);
+        if declared || text.starts_with("unix:") || upstream.port != 0 && text.contains(':') {
+            return None;
+        }
+        let message = format!(
+            "unknown upstream \"{text}\" in release \"{}\": declare \"upstream {text} {{ ... }}\", or write an address with its port as \"{text}:3210\"",
+            release.name
+        );
+        Some(ConfigError::at(&release.place, message))
+    })
+}
+
+/// Whether the location that is being merged passes to our upstream.
+///
+/// Every pass module of the core begins its location configuration with ngx_http_upstream_conf_t.
+pub fn is_passed_to(cf: &ngx_conf_t, upstream: *const ngx_http_upstream_srv_conf_t) -> bool {
+    const PASS_MODULES: [&[u8]; 5] = [
+        b"ngx_http_proxy_module",
+        b"ngx_http_grpc_module",
+        b"ngx_http_fastcgi_module",
+        b"ngx_http_uwsgi_module",
+        b"ngx_http_scgi_module",
+    ];
+    // SAFETY: the cycle lists its modules and their count; while nginx merges, ctx holds the location's confs.
+    unsafe {
+        let modules = slice::from_raw_parts((*cf.cycle).modules, (*cf.cycle).modules_n);
+        let confs = (*cf.ctx.cast::<ngx_http_conf_ctx_t>()).loc_conf;
+        modules.iter().any(|&module| {
+            let name = core::ffi::CStr::from_ptr((*module).name);
+            PASS_MODULES.contains(&name.to_bytes())
+                && (**confs.add((*module).ctx_index).cast::<*const ngx_http_upstream_conf_t>())
+                    .upstream
+                    .cast_const()
+                    == upstream
+        })
+    }
+}
+
+/// Chooses the release of a request, and lets its upstream choose the peer.
+extern "C" fn init_peer(r: *mut ngx_http_request_t, _: *mut ngx_http_upstream_srv_conf_t) -> ngx_int_t {
+    guard(NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx passes a live request, whose upstream it is setting up.
+        let request = unsafe { &*r };
+        let Some(inner) = record::decision(request).map(|(conf, decided)| conf.upstreams[decided.release])
+        else {
+            report_no_policy(request);
+            return NGX_ERROR as ngx_int_t;
+        };
+        // SAFETY: the upstream of a release lives as long as the configuration, and every upstream has got its
+        // peer.init by now. `upstream` must be the inner one: nginx takes names of resolved peers from it.
+        unsafe {
+            let u = &mut *request.upstream;
+            u.upstream = inner;
+            #[cfg(ngx_feature = "http_ssl")]
+            {
+                u.ssl_name = (*inner).host;
+            }
+            match (*inner).peer.init {
+                Some(init) => init(r, inner),
+                None => NGX_ERROR as ngx_int_t,
+            }
+        }
+    })
+}
+
+fn report_no_policy(r: &ngx_http_request_t) {
+    // SAFETY: loc_conf has the core's configuration, whose name lives as long as it.
+    let location = unsafe {
+        let index = (&raw const ngx_http_core_module).read().ctx_index;
+        bytes((*(*r.loc_conf.add(index)).cast::<ngx_http_core_loc_conf_t>()).name)
+    };
+    let message = format!(
+        "no lobechat_canary policy is in force in location \"{}\", which passes to \"{NAME}\"",
+        String::from_utf8_lossy(location)
+    );
+    // SAFETY: a request has a connection, and that a log.
+    write_log(unsafe { (*r.connection).log }, NGX_LOG_ERR, &message);
+}
+
+/// Whether a request is passed, statically, to our upstream.
+pub fn is_delegated(r: &ngx_http_request_t, u: &ngx_http_upstream_t) -> bool {
+    // SAFETY: a created upstream has its location's configuration.
+    unsafe { (*u.conf).upstream == main_conf_of(r).upstream }
+}

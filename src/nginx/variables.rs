@@ -1,0 +1,81 @@
+//! The `$lobechat_canary_…` variables: each reads the decision, and has it taken if nothing has before.
+
+use nginx_sys::*;
+
+use super::conf::PolicyConf;
+use super::ext::{ngx_str, pool_copy};
+use super::guard::guard;
+use super::record::{Decided, decision};
+use crate::decision::Reason;
+
+/// A value that lives in the configuration, or was just made for a request.
+enum Value<'a> {
+    Kept(&'a [u8]),
+    Made(String),
+}
+
+type Read = for<'a> fn(&'a PolicyConf, &'a Decided) -> Option<Value<'a>>;
+
+const VARIABLES: [(&str, Read); 7] = [
+    ("lobechat_canary_release", |conf, decided| {
+        Some(Value::Kept(conf.policy.releases[decided.release].name.as_bytes()))
+    }),
+    ("lobechat_canary_version", |conf, decided| {
+        conf.policy.releases[decided.release]
+            .version
+            .as_deref()
+            .map(|version| Value::Kept(version.as_bytes()))
+    }),
+    ("lobechat_canary_upstream", |conf, decided| {
+        Some(Value::Kept(&conf.policy.releases[decided.release].upstream))
+    }),
+    ("lobechat_canary_reason", |_, decided| Some(Value::Kept(decided.reason.name().as_bytes()))),
+    ("lobechat_canary_rule", |conf, decided| match decided.reason {
+        Reason::Route(index) => Some(Value::Kept(&conf.policy.routes[index].text)),
+        _ => None,
+    }),
+    ("lobechat_canary_bucket", |_, decided| decided.bucket.map(|bucket| Value::Made(bucket.to_string()))),
+    ("lobechat_canary_user", |conf, decided| {
+        let pseudonym = conf.policy.salt.pseudonym(decided.user()?);
+        Some(Value::Made(format!("{pseudonym:016x}")))
+    }),
+];
+
+/// Registers the variables. They are not cacheable: a cacheable one that is read at server level, before
+/// a policy is in force, would stay empty. `None`: nginx has logged why not.
+pub fn register(cf: &mut ngx_conf_t) -> Option<()> {
+    for (index, (name, _)) in VARIABLES.iter().enumerate() {
+        let mut name = ngx_str(name.as_bytes());
+        // SAFETY: nginx copies the name.
+        let variable = unsafe {
+            ngx_http_add_variable(cf, &raw mut name, NGX_HTTP_VAR_NOCACHEABLE as ngx_uint_t).as_mut()
+        }?;
+        variable.get_handler = Some(get);
+        variable.data = index;
+    }
+    Some(())
+}
+
+extern "C" fn get(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, data: usize) -> ngx_int_t {
+    guard(NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx passes a live request and the value to fill, which is no part of it.
+        let (r, v) = unsafe { (&*r, &mut *v) };
+        v.set_not_found(1);
+        let Some(value) = decision(r).and_then(|(conf, decided)| VARIABLES[data].1(conf, decided)) else {
+            return NGX_OK as ngx_int_t;
+        };
+        let text = match &value {
+            Value::Kept(text) => ngx_str(text),
+            Value::Made(text) => match pool_copy(r.pool, text.as_bytes()) {
+                Some(text) => text,
+                None => return NGX_ERROR as ngx_int_t,
+            },
+        };
+        v.set_not_found(0);
+        v.set_valid(1);
+        v.set_no_cacheable(0);
+        v.set_len(text.len as u32);
+        v.data = text.data;
+        NGX_OK as ngx_int_t
+    })
+}
