@@ -34,6 +34,7 @@ impl Release {
                 quote(name)
             ));
         }
+        check_upstream(upstream).map_err(|e| format!("{e} in release {}", quote(name)))?;
         let mut release = Release {
             name: String::from_utf8_lossy(name).into_owned(),
             upstream: (*upstream).into(),
@@ -82,6 +83,18 @@ impl Release {
     }
 }
 
+/// What nginx would refuse too, but in terms of addresses.
+fn check_upstream(upstream: &[u8]) -> Result<(), String> {
+    let refuse = |why: &str| Err(format!("invalid upstream {}: {why}", quote(upstream)));
+    if upstream.contains(&b'$') {
+        return refuse("it takes no variables, name the \"upstream\" block, or write host:port or unix:path");
+    }
+    if memchr::memmem::find(upstream, b"://").is_some() {
+        return refuse("leave out the scheme, which belongs to \"proxy_pass\"");
+    }
+    Ok(())
+}
+
 /// Accepts SemVer 2.0 with one leading `v`, which is cut.
 fn parse_version(text: &str) -> Result<&str, String> {
     let version = text.strip_prefix('v').unwrap_or(text);
@@ -115,6 +128,8 @@ mod tests {
     fn refusals_say_what_to_write() {
         for (line, stable, hint) in [
             ("canary", false, "release name upstream"),
+            ("canary http://b", false, "leave out the scheme"),
+            ("canary $b", false, "takes no variables"),
             ("ca/nary b", false, "invalid release name \"ca/nary\""),
             ("stable a weight=10%", true, "takes no \"weight\""),
             ("stable a from=top", true, "takes no \"from\""),

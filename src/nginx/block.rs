@@ -42,12 +42,12 @@ pub extern "C" fn directive(cf: *mut ngx_conf_t, _: *mut ngx_command_t, conf: *m
 }
 
 fn read(cf: &mut ngx_conf_t) -> Result<Option<*const PolicyConf>, ConfigError> {
-    let main: &mut MainConf = cf.http_main_conf(context_index());
+    let main: &MainConf = cf.http_main_conf(context_index());
     // SAFETY: the words live while the directive is handled.
     let name = cf.words().get(1).map_or(&b"default"[..], |&name| unsafe { bytes(name) });
     let place = cf.place();
     let builder = PolicyBuilder::new(name, place.clone())?;
-    if let Some(other) = main.policies.iter().find(|other| other.policy.name.as_bytes() == name) {
+    if let Some(other) = main.find(name) {
         let name = String::from_utf8_lossy(name);
         return Err(ConfigError::from(format!(
             "duplicate policy \"{name}\", it stands already in {}:{}: declare it once at http level, then write \"lobechat_canary_use {name};\"",
@@ -59,15 +59,18 @@ fn read(cf: &mut ngx_conf_t) -> Result<Option<*const PolicyConf>, ConfigError> {
         return Ok(None);
     }
     let policy = block.builder.finish()?;
-    let main: &mut MainConf = cf.http_main_conf(context_index());
-    main.policies.push(Box::new(PolicyConf {
+    let conf = cf.allocate(PolicyConf {
         server_timings: policy.releases.iter().map(|r| format!("release;desc=\"{}\"", r.label())).collect(),
         upstreams: block.upstreams,
         used: Cell::new(false),
         policy,
         place,
-    }));
-    Ok(main.policies.last().map(|conf| ptr::from_ref(&**conf)))
+    });
+    if conf.is_null() {
+        return Err(ConfigError::from("out of memory".to_owned()));
+    }
+    cf.http_main_conf::<MainConf>(context_index()).add(conf);
+    Ok(Some(conf))
 }
 
 /// Lets nginx read the lines of the block, as the core does for `types { … }`. False: an error was logged.

@@ -12,8 +12,8 @@ use crate::policy::Policy;
 
 /// The policies of one configuration, and the upstream name by which locations pass to them.
 pub struct MainConf {
-    /// Boxed, since levels and requests keep their addresses.
-    pub policies: Vec<Box<PolicyConf>>,
+    /// In the configuration's pool, as levels and requests keep their addresses.
+    policies: Vec<*const PolicyConf>,
     /// The upstream `lobechat_canary`.
     pub upstream: *mut ngx_http_upstream_srv_conf_t,
     /// Variables that policies read, with the place that names them: nginx looks them up at the very end.
@@ -23,6 +23,21 @@ pub struct MainConf {
 impl Default for MainConf {
     fn default() -> Self {
         MainConf { policies: Vec::new(), upstream: ptr::null_mut(), variables: Vec::new() }
+    }
+}
+
+impl MainConf {
+    pub fn add(&mut self, policy: *const PolicyConf) {
+        self.policies.push(policy);
+    }
+
+    pub fn policies(&self) -> impl Iterator<Item = &PolicyConf> {
+        // SAFETY: policies live as long as the configuration, as this does.
+        self.policies.iter().map(|&policy| unsafe { &*policy })
+    }
+
+    pub fn find(&self, name: &[u8]) -> Option<&PolicyConf> {
+        self.policies().find(|conf| conf.policy.name.as_bytes() == name)
     }
 }
 

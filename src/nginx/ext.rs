@@ -60,16 +60,10 @@ impl ConfExt for ngx_conf_t {
     }
 
     fn emerg(&self, message: &str) {
+        let (level, cf) = (NGX_LOG_EMERG as ngx_uint_t, ptr::from_ref(self).cast_mut());
+        let message = ngx_str(message.as_bytes());
         // SAFETY: "%V" takes one ngx_str_t.
-        unsafe {
-            ngx_conf_log_error(
-                NGX_LOG_EMERG as ngx_uint_t,
-                ptr::from_ref(self).cast_mut(),
-                0,
-                c"%V".as_ptr(),
-                &raw const *&ngx_str(message.as_bytes()),
-            );
-        }
+        unsafe { ngx_conf_log_error(level, cf, 0, c"%V".as_ptr(), &raw const message) };
     }
 
     fn emerg_at(&self, error: &ConfigError) {

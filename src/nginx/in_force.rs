@@ -53,8 +53,8 @@ fn settle(main: &MainConf, level: &mut LevelConf) -> Result<(), ConfigError> {
         (_, Some((Use::Policy(name), place)), _) => find(main, name, place)?,
         (_, None, []) => InForce::Inherited,
         (_, None, [policy]) => InForce::Policy(*policy),
-        // SAFETY: policies live as long as the configuration.
         (_, None, [first, second, ..]) => {
+            // SAFETY: policies live as long as the configuration.
             let (first, second) = unsafe { (&**first, &**second) };
             let message = format!(
                 "policies \"{}\" and \"{}\" are declared at one level: say which is in force here with \"lobechat_canary_use {};\"",
@@ -67,10 +67,10 @@ fn settle(main: &MainConf, level: &mut LevelConf) -> Result<(), ConfigError> {
 }
 
 fn find(main: &MainConf, name: &str, place: &Place) -> Result<InForce, ConfigError> {
-    if let Some(conf) = main.policies.iter().find(|conf| conf.policy.name == name) {
-        return Ok(InForce::Policy(&**conf));
+    if let Some(conf) = main.find(name.as_bytes()) {
+        return Ok(InForce::Policy(conf));
     }
-    let known: Vec<_> = main.policies.iter().map(|conf| conf.policy.name.as_str()).collect();
+    let known: Vec<_> = main.policies().map(|conf| conf.policy.name.as_str()).collect();
     let hint = match known.is_empty() {
         true => format!("declare it with \"lobechat_canary {name} {{ ... }}\""),
         false => format!("the configuration has {}", known.join(", ")),
@@ -104,7 +104,7 @@ fn no_policy(cf: &mut ngx_conf_t) -> ConfigError {
 /// Settles the http level, for a configuration without servers, and reports what only the whole shows.
 pub fn report(cf: &mut ngx_conf_t) -> Result<(), ConfigError> {
     let main: &MainConf = cf.http_main_conf(context_index());
-    for conf in main.policies.iter().filter(|conf| !conf.used.get()) {
+    for conf in main.policies().filter(|conf| !conf.used.get()) {
         let name = &conf.policy.name;
         let message = format!(
             "policy \"{name}\" is in force nowhere: name it with \"lobechat_canary_use {name};\" or remove it"

@@ -98,7 +98,7 @@ unsafe extern "C" fn mark(_: *mut c_void) {}
 const MARK: unsafe extern "C" fn(*mut c_void) = mark;
 
 /// Takes the decision. `None` when memory is short.
-fn take<'r>(main: *mut ngx_http_request_t, conf: &'r PolicyConf) -> Option<&'r Record> {
+fn take(main: *mut ngx_http_request_t, conf: &PolicyConf) -> Option<&Record> {
     // SAFETY: the main request outlives the decision; a new cleanup stands in front of all older ones, so the
     // first under our handler is always the newest record. No reference to the record is held while deciding.
     unsafe {

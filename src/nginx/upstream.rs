@@ -63,7 +63,7 @@ extern "C" fn init_upstream(cf: *mut ngx_conf_t, upstream: *mut ngx_http_upstrea
         let (cf, upstream) = unsafe { (&mut *cf, &mut *upstream) };
         upstream.peer.init = Some(init_peer);
         let main: &MainConf = cf.http_main_conf(context_index());
-        match main.policies.iter().find_map(|conf| unknown_upstream(conf)) {
+        match main.policies().find_map(unknown_upstream) {
             None => NGX_OK as ngx_int_t,
             Some(error) => {
                 cf.emerg_at(&error);

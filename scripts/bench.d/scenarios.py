@@ -1,0 +1,118 @@
+"""What is measured: the nginx configurations, from a plain proxy_pass to a policy with a million values.
+
+Used by main.py, which hands them to instructions.py, cpu.py and memory.py. What the peers do stands in peers.py.
+"""
+
+import os
+from dataclasses import dataclass, field, replace
+
+from processes import Server
+from traffic import FOR_EVER, nginx_command
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One gateway: `http` stands at the http level, `location` before the pass."""
+
+    key: str
+    title: str
+    http: str = ""
+    location: str = ""
+    target: str = "http://lobe_a"
+    module: bool = False
+    budget: bool = False
+    load: tuple = ()
+    files: dict = field(default_factory=dict)  # name: function that yields its lines
+    releases: int = 2
+
+    def server(self, setting, name=None, single=True, before=(), cpu=None):
+        """Runs it, as one process for callgrind, else as master and worker."""
+        command = nginx_command(setting.nginx, *before)
+        render = lambda ports, directory: self._render(setting, ports, directory, single)
+        return Server(name or self.title, 1, render, command, cpu)
+
+    def _render(self, setting, ports, directory, single):
+        for name, lines in self.files.items():
+            with open(os.path.join(directory, name), "w", encoding="ascii") as file:
+                file.writelines(f"{line}\n" for line in lines())
+        load = self.load + ((setting.module,) if self.module else ())
+        stable, canary, _ = setting.backend.ports
+        upstreams = [("lobe_a", stable), ("lobe_b", canary)]
+        upstreams += [(f"lobe_{n}", canary) for n in range(3, self.releases + 1)]
+        return f"""
+            {"".join(f"load_module {path}; " for path in load)}
+            daemon off; {"master_process off;" if single else ""} worker_processes 1;
+            pid nginx.pid; error_log stderr warn;
+            events {{ worker_connections 1024; }}
+            http {{
+                access_log off; {FOR_EVER}
+                {"".join(_upstream(name, port) for name, port in upstreams)}
+                {self.http}
+                server {{
+                    listen 127.0.0.1:{ports[0]};
+                    proxy_http_version 1.1;
+                    proxy_set_header Connection "";
+                    proxy_set_header Host $host;
+                    location / {{
+                        {self.location}
+                        proxy_pass {self.target};
+                    }}
+                }}
+            }}"""
+
+
+def _upstream(name, port):
+    return f"upstream {name} {{ server 127.0.0.1:{port}; keepalive 32; {FOR_EVER} }}\n"
+
+
+def policy(*lines, name="", users="user cookie:uid;"):
+    """The block of a policy with two releases, 90 to 10."""
+    text = "\n".join(("release stable lobe_a;", "release canary lobe_b weight=10%;", users, *lines))
+    return f"lobechat_canary {name} {{ {text} }}"
+
+
+def routed(key, title, *lines, **rest):
+    return Scenario(key, title, location=policy(*lines), target="http://lobechat_canary", module=True, **rest)
+
+
+def mapped(key, title, *lines):
+    """What people use: the cookie decides, else the user's share."""
+    http = f"""
+        split_clients $cookie_uid $by_user {{ 10% lobe_b; * lobe_a; }}
+        map $cookie_release_channel $release {{ default $by_user; {" ".join(lines)} }}"""
+    return Scenario(key, title, http=http, target="http://$release")
+
+
+EXACT = ("route stable if cookie:release_channel = stable;", "route canary if cookie:release_channel = canary;")
+REGEX = (EXACT[0], "route canary if cookie:release_channel ~* canary;")
+TEN = (
+    *EXACT,
+    "route canary if cookie:ring in insider|beta-tester;",
+    "route canary if header:x-user-tier = premium;",
+    "route canary if header:x-user-tier in gold|platinum;",
+    "route canary if header:x-region = eu and header:x-device = mobile;",
+    "route canary if arg:release = canary;",
+    "route canary if cookie:staff;",
+    "route canary if $remote_addr = 192.0.2.7;",
+    "route stable if header:x-robot;",
+)
+
+PLAIN = Scenario("plain", "plain proxy_pass")
+LOADED = Scenario("loaded", "plain, module loaded", module=True)
+MAP = mapped("map", "map + split_clients", "stable lobe_a;", "canary lobe_b;")
+HASH = routed("hash", "module: user split")
+BUDGET = routed("route", "module: cookie route + user split", *EXACT, budget=True)
+
+MAIN = (PLAIN, LOADED, MAP, HASH, BUDGET, routed("ten", "module: ten routes that miss", *TEN))
+QUICK = (PLAIN, MAP, HASH, BUDGET)
+
+# Not in the table of the budgets, but what else a policy may be asked to do.
+MORE = (
+    mapped("map_regex", "map with a regex + split_clients", "stable lobe_a;", '"~*canary" lobe_b;'),
+    routed("regex", "module: cookie route with a regex", *REGEX),
+    replace(BUDGET, key="variable", title="module: http://$lobechat_canary_upstream", budget=False,
+            target="http://$lobechat_canary_upstream"),
+    routed("expose", "module: expose on", *EXACT, "expose on;"),
+    routed("headers", "module: three variables in proxy_set_header", *EXACT).with_headers
+    if hasattr(Scenario, "with_headers") else None,
+)

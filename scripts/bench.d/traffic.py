@@ -1,0 +1,130 @@
+"""The requests of a benchmark, the releases that answer them, and a client that sends one request after another.
+
+Used by instructions.py and memory.py; cpu.py has h2load send the same requests.
+"""
+
+import socket
+import time
+from dataclasses import dataclass
+
+from processes import Failure, Server
+
+# What Firefox sends with a navigation, beside Host and Cookie.
+BROWSER = (
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+    ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ("Accept-Language", "en-US,en;q=0.5"),
+    ("Accept-Encoding", "gzip, deflate, br"),
+    ("Upgrade-Insecure-Requests", "1"),
+    ("Sec-Fetch-Dest", "document"),
+    ("Sec-Fetch-Mode", "navigate"),
+    ("Sec-Fetch-Site", "none"),
+    ("Priority", "u=0, i"),
+)
+# A user whom every scenario sends to stable, whatever its hash: so all of them do the same work afterwards.
+USER = "release_channel=beta; uid=user-00000000-7"
+# Real session cookies come before the ones an operator adds.
+SESSION = "session=" + "eyJhbGciOiJkaXIifQ" * 112
+VISITOR = "lobechat_visitor=0123456789abcdef0123456789abcdef."
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One kind of request."""
+
+    title: str
+    cookie: str
+    headers: tuple = BROWSER
+
+    def lines(self):
+        return (*self.headers, ("Cookie", self.cookie))
+
+    def text(self):
+        head = "GET /chat HTTP/1.1\r\nHost: chat.example.com\r\n"
+        return (head + "".join(f"{name}: {value}\r\n" for name, value in self.lines()) + "\r\n").encode()
+
+
+def _long_cookie():
+    room = 2048 - len(USER) - 2
+    return f"{SESSION[:room]}; {USER}"
+
+
+SHAPES = {
+    "bare": Shape("bare", USER, (("User-Agent", "h2load nghttp2/1.52.0"),)),
+    "40": Shape("40 B", USER),
+    "2k": Shape("2 KB", _long_cookie()),
+    "visitor": Shape("visitor", VISITOR + str(int(time.time()) // 86400)),
+}
+assert len(SHAPES["40"].cookie) == 40 and len(SHAPES["2k"].cookie) == 2048 and len(BROWSER) == 9
+
+FOR_EVER = "keepalive_requests 1000000000; keepalive_timeout 1h;"
+
+
+def backend(cpu=None):
+    """Both releases and a count of connections, in one nginx of its own: answers as small as can be."""
+
+    def render(ports, _):
+        stable, canary, status = ports
+        answer = "location / {{ default_type text/html; return 200 {}; }}"
+        return f"""
+            daemon off; master_process off; pid nginx.pid; error_log stderr warn;
+            events {{ worker_connections 1024; }}
+            http {{
+                access_log off; {FOR_EVER}
+                server {{ listen 127.0.0.1:{stable}; {answer.format("stable")} }}
+                server {{ listen 127.0.0.1:{canary}; {answer.format("canary")} }}
+                server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }}
+            }}"""
+
+    return Server("the backend", 3, render, nginx_command("nginx"), cpu)
+
+
+def nginx_command(binary, *before):
+    return lambda directory, config: [*before, binary, "-e", "stderr", "-p", directory, "-c", config]
+
+
+def connections_accepted(status_port):
+    """By the backend so far; asking is one more."""
+    with Client(status_port) as client:
+        return int(client.request(b"GET / HTTP/1.1\r\nHost: status\r\n\r\n").split(b"\r\n\r\n")[1].split()[7])
+
+
+class Client:
+    """One connection, one request at a time: the event loop takes the same turns for each."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def request(self, text):
+        self.socket.sendall(text)
+        answer = self.socket.recv(65536)
+        while not _complete(answer):
+            more = self.socket.recv(65536)
+            if not more:
+                raise Failure(f"the connection was closed after {answer!r}")
+            answer += more
+        if not answer.startswith(b"HTTP/1.1 200"):
+            raise Failure(f"an answer that is none of the releases':\n{answer.decode('latin-1')}")
+        return answer
+
+    def repeat(self, text, count):
+        for _ in range(count):
+            self.request(text)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+def _complete(answer):
+    head, blank, body = answer.partition(b"\r\n\r\n")
+    if not blank:
+        return False
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return len(body) >= int(value)
+    raise Failure(f"an answer without Content-Length:\n{head.decode('latin-1')}")
