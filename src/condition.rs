@@ -22,8 +22,6 @@ enum Test {
     In(ValueSet),
 }
 
-const OPERATORS: &str = "an operator is =, !=, ~, ~*, !~, !~* or in";
-
 impl Condition {
     /// Parses `C [and C …]`, all words of it. The error is a sentence.
     pub fn parse_all(
@@ -103,7 +101,7 @@ fn unexpected(word: &[u8]) -> String {
         b"&&" => "write \"and\"".to_owned(),
         b"or" | b"||" => "write a second \"route\" line, the first that matches wins".to_owned(),
         b"not" => "write \"!=\", \"!~\" or \"!~*\"".to_owned(),
-        _ => format!("conditions are joined by \"and\", a value with spaces needs quotes, and {OPERATORS}"),
+        _ => "conditions are joined by \"and\", a value with spaces needs quotes, operators are \"=\", \"!=\", \"~\", \"~*\", \"!~\", \"!~*\" and \"in\"".to_owned(),
     };
     format!("unexpected {}: {hint}", quote(word))
 }

@@ -16,9 +16,23 @@ impl Percent {
         self.0
     }
 
-    /// `None` above 10000 basis points.
+    /// `None` above 100 %.
     pub fn from_basis_points(points: u16) -> Option<Percent> {
         (points <= Self::FULL.0).then_some(Percent(points))
+    }
+
+    /// `None` above 100 %.
+    pub fn checked_add(self, other: Percent) -> Option<Percent> {
+        self.0.checked_add(other.0).and_then(Self::from_basis_points)
+    }
+
+    /// What is left to 100 %.
+    pub fn rest(self) -> Percent {
+        Percent(Self::FULL.0 - self.0)
+    }
+
+    pub fn is_whole(self) -> bool {
+        self.0.is_multiple_of(100)
     }
 
     /// Parses `12%`, `0.5%`, `0.01%`. The error is a sentence that shows the right spelling.

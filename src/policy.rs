@@ -96,6 +96,7 @@ impl PolicyBuilder {
                 let on = one_of("expose", words, "on | off", parse_flag)?;
                 once("expose", &mut self.expose, on)
             }
+            b"include" => Err(arity("include", "include file | mask")),
             _ => Err(format!(
                 "unknown directive {} in \"lobechat_canary\" block: it takes release, route, user, salt, hash, expose and include",
                 quote(directive)
@@ -178,13 +179,11 @@ impl PolicyBuilder {
                     name(release)
                 ),
             ),
-            SplitError::TooMuch { total, release } => (
+            SplitError::TooMuch { release } => (
                 release,
                 format!(
-                    "the weights of policy \"{}\" add up to {}.{:02}%: lower \"weight=\" of release \"{}\" or another, the stable release gets the rest",
+                    "the weights of policy \"{}\" add up to more than 100%: lower \"weight=\" of release \"{}\" or another",
                     self.name,
-                    total / 100,
-                    total % 100,
                     name(release)
                 ),
             ),

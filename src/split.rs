@@ -4,8 +4,6 @@
 //! from the stable release into that release and never between two others; lowering it gives back the last
 //! to come, first. Stacked ranges (as in `split_clients`) would shift every range behind the one that grows.
 
-use std::fmt;
-
 use smallvec::SmallVec;
 
 use crate::hash::HashMode;
@@ -46,7 +44,7 @@ pub struct Share {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SplitError {
     NoAnchor { release: usize },
-    TooMuch { total: u32, release: usize },
+    TooMuch { release: usize },
     PastTop { release: usize, from: Percent, weight: Percent },
     Overlap { release: usize, other: usize },
     NotWhole { release: usize },
@@ -70,7 +68,7 @@ impl Split {
     /// Lays out the ranges on the scale of `mode`.
     pub fn new(mode: HashMode, shares: &[Share]) -> Result<Split, SplitError> {
         let mut placed: SmallVec<[(usize, Percent, Percent); 4]> = SmallVec::new();
-        let mut total = 0;
+        let mut total = Percent::ZERO;
         for share in shares {
             if mode == HashMode::Unleash && !share.is_whole() {
                 return Err(SplitError::NotWhole { release: share.release });
@@ -78,10 +76,7 @@ impl Split {
             if share.weight == Percent::ZERO {
                 continue;
             }
-            total += u32::from(share.weight.basis_points());
-            if total > u32::from(Percent::FULL.basis_points()) {
-                return Err(SplitError::TooMuch { total, release: share.release });
-            }
+            total = total.checked_add(share.weight).ok_or(SplitError::TooMuch { release: share.release })?;
             let (start, end) = share.ends()?;
             if let Some(&(other, ..)) = placed.iter().find(|&&(_, s, e)| start < e && s < end) {
                 return Err(SplitError::Overlap { release: share.release, other });
@@ -105,30 +100,18 @@ impl Split {
 
 impl Share {
     fn ends(&self) -> Result<(Percent, Percent), SplitError> {
-        let weight = self.weight.basis_points();
         match self.anchor {
             None => Err(SplitError::NoAnchor { release: self.release }),
-            Some(Anchor::Top) => Percent::from_basis_points(Percent::FULL.basis_points() - weight)
-                .map(|start| (start, Percent::FULL))
-                .ok_or(SplitError::TooMuch { total: u32::from(weight), release: self.release }),
-            Some(Anchor::Up(from)) => Percent::from_basis_points(from.basis_points() + weight)
+            Some(Anchor::Top) => Ok((self.weight.rest(), Percent::FULL)),
+            Some(Anchor::Up(from)) => from
+                .checked_add(self.weight)
                 .map(|end| (from, end))
                 .ok_or(SplitError::PastTop { release: self.release, from, weight: self.weight }),
         }
     }
 
     fn is_whole(&self) -> bool {
-        let whole = |percent: Percent| percent.basis_points().is_multiple_of(100);
-        whole(self.weight) && !matches!(self.anchor, Some(Anchor::Up(from)) if !whole(from))
-    }
-}
-
-impl fmt::Display for Anchor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Anchor::Up(from) => write!(f, "{from}"),
-            Anchor::Top => f.write_str("top"),
-        }
+        self.weight.is_whole() && !matches!(self.anchor, Some(Anchor::Up(from)) if !from.is_whole())
     }
 }
 
@@ -161,7 +144,7 @@ mod tests {
             (vec![share(3, None, "1%")], SplitError::NoAnchor { release: 3 }),
             (
                 vec![share(1, up("0%"), "60%"), share(2, Some(Anchor::Top), "50%")],
-                SplitError::TooMuch { total: 11_000, release: 2 },
+                SplitError::TooMuch { release: 2 },
             ),
             (
                 vec![share(1, up("95%"), "10%")],

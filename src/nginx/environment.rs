@@ -48,7 +48,7 @@ impl Environment for NginxEnvironment<'_> {
         }
         // SAFETY: ngx_conf_full_name leaves a name in the configuration's pool.
         let name = String::from_utf8_lossy(unsafe { bytes(name) }).into_owned();
-        std::fs::read(&name).map_err(|error| format!("cannot read \"{name}\": {error}"))
+        std::fs::read(&name).map_err(|error| format!("cannot read file \"{name}\": {error}"))
     }
 }
 
