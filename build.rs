@@ -14,8 +14,8 @@ fn main() {
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     if let Err(sentence) = module::prepare() {
+        // Fails the build once this program has ended.
         println!("cargo::error={sentence}");
-        std::process::exit(1);
     }
 }
 
@@ -128,13 +128,15 @@ mod module {
             for define in &self.defines {
                 build.flag(define);
             }
-            build.try_compile("canary_shim").map_err(|e| {
+            if let Ok(sanitizer) = env::var("CARGO_CFG_SANITIZE") {
+                build.flag(format!("-fsanitize={sanitizer}"));
+            }
+            build.try_compile("canary_shim").map_err(|_| {
                 format!(
-                    "the C part does not compile against the nginx {} headers in {}: {} Is the C compiler \
-                     installed (scripts/setup build), and do the headers belong together?",
+                    "the C part does not compile against the nginx {} headers in {}; the compiler's messages are \
+                     above. A field that this version lacks needs a cfg in {LAYOUT_FIELDS} or an #if in {SHIM_SOURCE}.",
                     dotted(self.version),
                     self.build_dir.display(),
-                    one_line(&e.to_string())
                 )
             })
         }
@@ -225,7 +227,6 @@ mod module {
 
     fn metadata(name: &str) -> Result<String, String> {
         let variable = format!("DEP_NGINX_{name}");
-        println!("cargo::rerun-if-env-changed={variable}");
         env::var(&variable).map_err(|_| {
             format!(
                 "{variable} is missing: the nginx-sys crate has found no nginx headers. Run scripts/build (it installs \

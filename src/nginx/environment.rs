@@ -73,7 +73,7 @@ impl Pattern for Regex {
 /// nginx itself reports an unknown variable without a line, after the modules are done; so look first.
 pub fn check_variables(cf: &ngx_conf_t, variables: &[(Box<[u8]>, Place)]) -> Result<(), ConfigError> {
     // SAFETY: the core module's context index is fixed by now.
-    let core = unsafe { (&raw const ngx_http_core_module).read().ctx_index };
+    let core = unsafe { ngx_http_core_module.ctx_index };
     let core: &ngx_http_core_main_conf_t = cf.http_main_conf(core);
     // SAFETY: both arrays are built by ngx_http_add_variable, with these elements.
     let (keys, prefixes) = unsafe {

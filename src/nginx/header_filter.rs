@@ -97,7 +97,8 @@ fn is_served(r: &ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> bo
 fn is_html(r: &ngx_http_request_t) -> bool {
     // SAFETY: the type lives in the request's pool or in the configuration.
     let content_type = unsafe { bytes(r.headers_out.content_type) };
-    content_type.get(..9).is_some_and(|head| head.eq_ignore_ascii_case(b"text/html"))
+    let essence = content_type.split(|&b| b == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"text/html")
 }
 
 fn set_visitor(r: &mut ngx_http_request_t, conf: &PolicyConf, known: Visitor, today: Day) -> Option<()> {

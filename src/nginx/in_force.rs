@@ -86,7 +86,7 @@ fn no_policy(cf: &mut ngx_conf_t) -> ConfigError {
     // SAFETY: while nginx merges a location, ctx holds the confs of that location and of its server.
     let (location, server) = unsafe {
         let ctx = &*cf.ctx.cast::<ngx_http_conf_ctx_t>();
-        let index = (&raw const ngx_http_core_module).read().ctx_index;
+        let index = ngx_http_core_module.ctx_index;
         let location = &*(*ctx.loc_conf.add(index)).cast::<ngx_http_core_loc_conf_t>();
         (bytes(location.name), &*(*ctx.srv_conf.add(index)).cast::<ngx_http_core_srv_conf_t>())
     };
@@ -104,6 +104,10 @@ fn no_policy(cf: &mut ngx_conf_t) -> ConfigError {
 /// Settles the http level, for a configuration without servers, and reports what only the whole shows.
 pub fn report(cf: &mut ngx_conf_t) -> Result<(), ConfigError> {
     let main: &MainConf = cf.http_main_conf(context_index());
+    // SAFETY: ctx holds the confs of the http level by now.
+    settle(main, unsafe {
+        &mut *(*(*cf.ctx.cast::<ngx_http_conf_ctx_t>()).loc_conf.add(context_index())).cast()
+    })?;
     for conf in main.policies().filter(|conf| !conf.used.get()) {
         let name = &conf.policy.name;
         let message = format!(

@@ -146,7 +146,7 @@ extern "C" fn init_peer(r: *mut ngx_http_request_t, _: *mut ngx_http_upstream_sr
 fn report_no_policy(r: &ngx_http_request_t) {
     // SAFETY: loc_conf has the core's configuration, whose name lives as long as it.
     let location = unsafe {
-        let index = (&raw const ngx_http_core_module).read().ctx_index;
+        let index = ngx_http_core_module.ctx_index;
         bytes((*(*r.loc_conf.add(index)).cast::<ngx_http_core_loc_conf_t>()).name)
     };
     let message = format!(
