@@ -3,7 +3,7 @@
 //!
 //! Order: `route` lines from top to bottom, then the user's bucket, then the stable release.
 
-use crate::inputs::Request;
+use crate::inputs::{Inputs, Request};
 use crate::policy::Policy;
 use crate::user::User;
 
@@ -42,16 +42,52 @@ pub struct Decision<'r> {
     pub bucket: Option<u16>,
 }
 
-/// Decides `request` by `policy`.
-pub fn decide<'r>(policy: &Policy, request: &'r impl Request) -> Decision<'r> {
-    let inputs = policy.names.read(request);
-    let user = policy.users.identify(&inputs, request);
-    let place = user.id.as_deref().map(|id| policy.split.mode().place(&policy.salt, id));
-    let route = policy.routes.iter().position(|route| route.matches(&inputs, request));
-    let (release, reason) = match (route, place) {
+/// Decides `request` by `policy`. `None` when memory is short.
+#[inline(always)]
+pub fn decide<'r>(policy: &Policy, request: &'r impl Request) -> Option<Decision<'r>> {
+    // On the stack, unless a policy reads an unusual number of names.
+    match [None; 8].get_mut(..policy.names.count()) {
+        Some(slots) => decide_in(policy, request, slots),
+        None => decide_on_heap(policy, request),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn decide_on_heap<'r>(policy: &Policy, request: &'r impl Request) -> Option<Decision<'r>> {
+    let mut slots = Vec::new();
+    slots.try_reserve_exact(policy.names.count()).ok()?;
+    slots.resize(policy.names.count(), None);
+    decide_in(policy, request, &mut slots)
+}
+
+#[inline(always)]
+fn decide_in<'r>(
+    policy: &Policy,
+    request: &'r impl Request,
+    slots: &mut [Option<&'r [u8]>],
+) -> Option<Decision<'r>> {
+    let inputs = policy.names.read(request, slots)?;
+    let user = policy.users.identify(&inputs, request)?;
+    let place = (!user.id.is_empty()).then(|| policy.split.mode().place(&policy.salt, user.id));
+    let (release, reason) = match (first_route(policy, &inputs, request)?, place) {
         (Some(index), _) => (policy.routes[index].release, Reason::Route(index)),
         (None, Some((_, position))) => (policy.split.release_at(position).unwrap_or(STABLE), Reason::Split),
         (None, None) => (STABLE, Reason::Anonymous),
     };
-    Decision { release, reason, user, bucket: place.map(|(bucket, _)| bucket) }
+    Some(Decision { release, reason, user, bucket: place.map(|(bucket, _)| bucket) })
+}
+
+#[inline(always)]
+fn first_route<'r>(
+    policy: &Policy,
+    inputs: &Inputs<'_, 'r>,
+    request: &'r impl Request,
+) -> Option<Option<usize>> {
+    for (index, route) in policy.routes.iter().enumerate() {
+        if route.matches(inputs, request)? {
+            return Some(Some(index));
+        }
+    }
+    Some(None)
 }

@@ -1,108 +1,129 @@
 //! What a policy reads of a request: found in one pass over the header lines, for all names at once.
 
-use std::borrow::Cow;
-
-use smallvec::{SmallVec, smallvec};
-
 use crate::config::VariableId;
-use crate::cookie;
+use crate::cookie::{CookieNames, index_of};
 
 /// A client request as the decision sees it. Implemented by the glue over nginx's request.
 pub trait Request {
-    /// Header lines in the order received, as name and value.
-    fn for_each_header<'r>(&'r self, visit: impl FnMut(&'r [u8], &'r [u8]));
+    /// The values of `Cookie` lines in the order received.
+    fn for_each_cookie_line<'r>(&'r self, visit: impl FnMut(&'r [u8]));
+    /// Header lines whose names have one of these lengths, in the order received, as name and value.
+    fn for_each_header<'r>(&'r self, lengths: Lengths, visit: impl FnMut(&'r [u8], &'r [u8]));
     /// The query of the client's original request line, without the `?`.
     fn query(&self) -> &[u8];
     /// A variable's value; empty when it has none.
     fn variable(&self, id: VariableId) -> &[u8];
+    /// The first `byte` in `text`: a method, since nothing beats the C library's memchr.
+    fn find_byte(&self, byte: u8, text: &[u8]) -> Option<usize> {
+        memchr::memchr(byte, text)
+    }
+    /// The parts in a row, in memory of the request's own. `None` when memory is short.
+    fn concat(&self, parts: &[&[u8]]) -> Option<&[u8]>;
+}
+
+/// A set of lengths; from 63 on they count as one. Spares most header lines a look at their names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lengths(u64);
+
+impl Lengths {
+    pub const ALL: Lengths = Lengths(u64::MAX);
+
+    fn insert(&mut self, length: usize) {
+        self.0 |= 1 << length.min(63);
+    }
+
+    pub fn contains(self, length: usize) -> bool {
+        self.0 >> length.min(63) & 1 != 0
+    }
 }
 
 /// The cookie and header names that a policy's sources read. A name's index is its slot in [`Inputs`].
 #[derive(Debug, Default)]
 pub struct InputNames {
-    cookies: Vec<Box<[u8]>>,
+    cookies: CookieNames,
     headers: Vec<Box<[u8]>>,
-    /// Bit n: a wanted header name is n bytes long. Spares most lines a comparison.
-    header_lengths: u64,
+    lengths: Lengths,
 }
 
 impl InputNames {
     pub fn cookie(&mut self, name: &[u8]) -> usize {
-        slot(&mut self.cookies, name)
+        self.cookies.index(name)
     }
 
     pub fn header(&mut self, name: &[u8]) -> usize {
-        self.header_lengths |= length_bit(name);
-        slot(&mut self.headers, name)
+        self.lengths.insert(name.len());
+        index_of(&mut self.headers, name)
     }
 
-    /// Reads the named cookies and headers of one request.
-    pub fn read<'r>(&self, request: &'r impl Request) -> Inputs<'r> {
-        let mut inputs = Inputs {
-            cookies: smallvec![None; self.cookies.len()],
-            headers: smallvec![None; self.headers.len()],
-        };
-        if self.cookies.is_empty() && self.headers.is_empty() {
-            return inputs;
+    /// How many values a request may give.
+    pub fn count(&self) -> usize {
+        self.cookies.len() + self.headers.len()
+    }
+
+    /// Reads the named cookies and headers of one request into `slots`, which are `count` empty ones. `None` when
+    /// memory is short.
+    #[inline(always)]
+    pub fn read<'s, 'r>(
+        &self,
+        request: &'r impl Request,
+        slots: &'s mut [Option<&'r [u8]>],
+    ) -> Option<Inputs<'s, 'r>> {
+        let (cookies, headers) = slots.split_at_mut_checked(self.cookies.len())?;
+        if !cookies.is_empty() {
+            request.for_each_cookie_line(|line| {
+                self.cookies.scan(line, cookies, |text| request.find_byte(b';', text));
+            });
         }
-        request.for_each_header(|name, value| {
-            if !self.cookies.is_empty() && name.eq_ignore_ascii_case(b"cookie") {
-                cookie::scan(value, &self.cookies, &mut inputs.cookies);
-            }
-            if self.header_lengths & length_bit(name) != 0 {
-                self.read_header(&mut inputs.headers, name, value);
-            }
-        });
-        inputs
+        if !headers.is_empty() {
+            self.read_headers(request, headers)?;
+        }
+        Some(Inputs { cookies, headers })
     }
 
-    fn read_header<'r>(&self, found: &mut [Option<Cow<'r, [u8]>>], name: &[u8], value: &'r [u8]) {
-        for (wanted, slot) in self.headers.iter().zip(found) {
-            if wanted.eq_ignore_ascii_case(name) {
-                match slot {
-                    None => *slot = Some(Cow::Borrowed(value)),
-                    // RFC 9110 section 5.3; cookie lines are parted by `; ` (RFC 9113 section 8.2.3).
-                    Some(joined) => {
-                        let joined = joined.to_mut();
-                        joined.extend_from_slice(if wanted.len() == 6 && &**wanted == b"cookie" {
-                            b"; "
-                        } else {
-                            b", "
-                        });
-                        joined.extend_from_slice(value);
-                    }
+    #[inline(never)]
+    fn read_headers<'r>(&self, request: &'r impl Request, found: &mut [Option<&'r [u8]>]) -> Option<()> {
+        let mut complete = Some(());
+        request.for_each_header(self.lengths, |name, value| {
+            for (wanted, slot) in self.headers.iter().zip(&mut *found) {
+                if wanted.eq_ignore_ascii_case(name) {
+                    complete = complete.and_then(|()| add_line(slot, wanted, value, request));
                 }
             }
-        }
+        });
+        complete
     }
 }
 
-fn length_bit(name: &[u8]) -> u64 {
-    1 << name.len().min(63)
-}
-
-fn slot(names: &mut Vec<Box<[u8]>>, name: &[u8]) -> usize {
-    let name = name.to_ascii_lowercase().into_boxed_slice();
-    names.iter().position(|known| *known == name).unwrap_or_else(|| {
-        names.push(name);
-        names.len() - 1
-    })
+/// Joins the lines of one header by `, ` (RFC 9110 section 5.3), of cookies by `; ` (RFC 9113 section 8.2.3).
+fn add_line<'r>(
+    slot: &mut Option<&'r [u8]>,
+    name: &[u8],
+    value: &'r [u8],
+    request: &'r impl Request,
+) -> Option<()> {
+    *slot = Some(match *slot {
+        None => value,
+        Some(before) => request.concat(&[before, if name == b"cookie" { b"; " } else { b", " }, value])?,
+    });
+    Some(())
 }
 
 /// The values found, by slot.
 #[derive(Debug)]
-pub struct Inputs<'r> {
-    cookies: SmallVec<[Option<&'r [u8]>; 8]>,
-    headers: SmallVec<[Option<Cow<'r, [u8]>>; 4]>,
+pub struct Inputs<'s, 'r> {
+    cookies: &'s [Option<&'r [u8]>],
+    headers: &'s [Option<&'r [u8]>],
 }
 
-impl<'r> Inputs<'r> {
+impl<'r> Inputs<'_, 'r> {
+    #[inline]
     pub fn cookie(&self, slot: usize) -> &'r [u8] {
         self.cookies[slot].unwrap_or_default()
     }
 
-    pub fn header(&self, slot: usize) -> Cow<'r, [u8]> {
-        self.headers[slot].clone().unwrap_or_default()
+    #[inline]
+    pub fn header(&self, slot: usize) -> &'r [u8] {
+        self.headers[slot].unwrap_or_default()
     }
 }
 
@@ -138,8 +159,14 @@ pub mod testing {
     }
 
     impl Request for TestRequest {
-        fn for_each_header<'r>(&'r self, mut visit: impl FnMut(&'r [u8], &'r [u8])) {
-            for (name, value) in &self.headers {
+        fn for_each_cookie_line<'r>(&'r self, mut visit: impl FnMut(&'r [u8])) {
+            for (_, value) in self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie")) {
+                visit(value);
+            }
+        }
+
+        fn for_each_header<'r>(&'r self, lengths: Lengths, mut visit: impl FnMut(&'r [u8], &'r [u8])) {
+            for (name, value) in self.headers.iter().filter(|(name, _)| lengths.contains(name.len())) {
                 visit(name.as_bytes(), value);
             }
         }
@@ -150,6 +177,10 @@ pub mod testing {
 
         fn variable(&self, id: VariableId) -> &[u8] {
             self.variables.get(id.0).copied().unwrap_or_default().as_bytes()
+        }
+
+        fn concat(&self, parts: &[&[u8]]) -> Option<&[u8]> {
+            Some(parts.concat().leak())
         }
     }
 }
@@ -166,10 +197,11 @@ mod tests {
             (names.header(b"X-Tier"), names.header(b"cookie"), names.header(b"x-other"));
         let request =
             TestRequest::with(&[("x-tier", "a"), ("Cookie", "a=1"), ("X-TIER", "b"), ("cookie", "b=2")]);
-        let inputs = names.read(&request);
-        assert_eq!(*inputs.header(tier), *b"a, b");
-        assert_eq!(*inputs.header(cookie), *b"a=1; b=2");
-        assert_eq!(*inputs.header(other), *b"");
+        let mut slots = vec![None; names.count()];
+        let inputs = names.read(&request, &mut slots).unwrap();
+        assert_eq!(inputs.header(tier), b"a, b");
+        assert_eq!(inputs.header(cookie), b"a=1; b=2");
+        assert_eq!(inputs.header(other), b"");
     }
 
     #[test]

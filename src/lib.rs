@@ -14,6 +14,7 @@ pub mod cookie;
 pub mod decision;
 pub mod hash;
 pub mod inputs;
+pub mod murmur3;
 pub mod navigation;
 pub mod percent;
 pub mod policy;

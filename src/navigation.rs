@@ -4,7 +4,7 @@
 
 use memchr::memmem;
 
-use crate::inputs::Request;
+use crate::inputs::{Lengths, Request};
 
 /// Whether `request` is a navigation that the user is waiting for, hence may set cookies.
 ///
@@ -14,7 +14,7 @@ use crate::inputs::Request;
 pub fn is_navigation(is_get: bool, request: &impl Request) -> bool {
     let (mut mode, mut dest, mut metadata) = (None, None, false);
     let (mut accepts_html, mut prefetch) = (false, false);
-    request.for_each_header(|name, value| {
+    request.for_each_header(Lengths::ALL, |name, value| {
         if is_prefix(name, b"sec-fetch-") {
             metadata = true;
             match name[10..].to_ascii_lowercase().as_slice() {

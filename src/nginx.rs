@@ -15,7 +15,7 @@ mod shim;
 mod upstream;
 mod variables;
 
-use core::ffi::{c_char, c_void};
+use core::ffi::{CStr, c_char, c_void};
 use core::ptr;
 
 use nginx_sys::*;
@@ -27,7 +27,22 @@ use self::guard::guard;
 const NGX_CONF_OK: *mut c_char = ptr::null_mut();
 const NGX_CONF_ERROR: *mut c_char = usize::MAX as *mut c_char;
 
-ngx::ngx_modules!(ngx_http_lobechat_canary_module);
+// What nginx looks for in a dynamic module; `ngx::ngx_modules!` cannot give an order. A module that comes
+// before another in nginx's list installs its filter earlier, so that it runs later: ours must see, and make
+// private, what `expires` and `add_header` in the headers filter say to caches.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub static mut ngx_modules: [*const ngx_module_t; 2] =
+    [&raw const ngx_http_lobechat_canary_module, ptr::null()];
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub static mut ngx_module_names: [*const c_char; 2] = [NAME.as_ptr(), ptr::null()];
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub static mut ngx_module_order: [*const c_char; 3] =
+    [NAME.as_ptr(), c"ngx_http_headers_filter_module".as_ptr(), ptr::null()];
+
+const NAME: &CStr = c"ngx_http_lobechat_canary_module";
 
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
@@ -85,7 +100,12 @@ extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
             cf.emerg(&sentence);
             return NGX_ERROR as ngx_int_t;
         }
-        match variables::register(cf).and_then(|()| upstream::register(cf)) {
+        let mut register = || {
+            variables::register(cf)?;
+            record::register(cf)?;
+            upstream::register(cf)
+        };
+        match register() {
             Some(()) => NGX_OK as ngx_int_t,
             None => NGX_ERROR as ngx_int_t,
         }

@@ -35,7 +35,14 @@ impl Route<Box<[u8]>> {
 }
 
 impl Route {
-    pub fn matches<'r>(&self, inputs: &Inputs<'r>, request: &'r impl Request) -> bool {
-        self.conditions.iter().all(|condition| condition.holds(inputs, request))
+    /// Whether all conditions hold. `None` when memory is short.
+    #[inline]
+    pub fn matches<'r>(&self, inputs: &Inputs<'_, 'r>, request: &'r impl Request) -> Option<bool> {
+        for condition in &self.conditions {
+            if !condition.holds(inputs, request)? {
+                return Some(false);
+            }
+        }
+        Some(true)
     }
 }

@@ -1,7 +1,7 @@
 //! Where a condition or a user id takes its value from: `cookie:NAME`, `header:NAME`, `arg:NAME` or a text
 //! with nginx variables.
 
-use std::borrow::Cow;
+use smallvec::SmallVec;
 
 use crate::config::{Environment, VariableId, quote};
 use crate::inputs::{InputNames, Inputs, Request, argument};
@@ -35,33 +35,41 @@ impl Source {
             Ok(Source::Text(parse_text(text, env)?))
         } else if text.contains(&b':') {
             Err(format!("unknown source {}: {FORMS}", quote(text)))
+        } else if text.contains(&b'=') {
+            Err(format!("unknown parameter {}: {FORMS}", quote(text)))
         } else {
             let word = String::from_utf8_lossy(text);
             Err(format!("unknown source \"{word}\": did you mean \"cookie:{word}\"? {FORMS}"))
         }
     }
 
-    /// The value for a condition; a missing one is empty.
-    pub fn value<'r>(&self, inputs: &Inputs<'r>, request: &'r impl Request) -> Cow<'r, [u8]> {
+    /// The value for a condition; a missing one is empty. `None` when memory is short.
+    #[inline]
+    pub fn value<'r>(&self, inputs: &Inputs<'_, 'r>, request: &'r impl Request) -> Option<&'r [u8]> {
         match self {
-            Source::Cookie(slot) => Cow::Borrowed(inputs.cookie(*slot)),
-            Source::Header(slot) => inputs.header(*slot),
-            Source::Argument(name) => Cow::Borrowed(argument(request.query(), name)),
-            Source::Text(parts) => concat(parts, request),
+            Source::Cookie(slot) => Some(inputs.cookie(*slot)),
+            _ => self.other_value(inputs, request),
         }
     }
 
-    /// The value as a user id: `None` when it is empty, or when a variable in a text is.
-    pub fn id<'r>(&self, inputs: &Inputs<'r>, request: &'r impl Request) -> Option<Cow<'r, [u8]>> {
-        if let Source::Text(parts) = self
-            && parts.len() > 1
-        {
-            let empty = |part: &Part| matches!(part, Part::Variable(id) if request.variable(*id).is_empty());
-            if parts.iter().any(empty) {
-                return None;
-            }
+    /// Kept apart, so that the way of cookies, which most requests take, stays short.
+    #[inline(never)]
+    fn other_value<'r>(&self, inputs: &Inputs<'_, 'r>, request: &'r impl Request) -> Option<&'r [u8]> {
+        match self {
+            Source::Cookie(slot) => Some(inputs.cookie(*slot)),
+            Source::Header(slot) => Some(inputs.header(*slot)),
+            Source::Argument(name) => Some(argument(request.query(), name)),
+            Source::Text(parts) => join(parts, request),
         }
-        Some(self.value(inputs, request)).filter(|value| !value.is_empty())
+    }
+
+    /// The value as a user id: empty also when a variable in a text is. `None` when memory is short.
+    #[inline]
+    pub fn id<'r>(&self, inputs: &Inputs<'_, 'r>, request: &'r impl Request) -> Option<&'r [u8]> {
+        match self {
+            Source::Text(parts) => join_all(parts, request),
+            _ => self.value(inputs, request),
+        }
     }
 }
 
@@ -112,8 +120,7 @@ fn parse_text(text: &[u8], env: &mut dyn Environment) -> Result<Box<[Part]>, Str
         }
         if name.iter().all(u8::is_ascii_digit) {
             return Err(format!(
-                "\"${}\" in {} has no meaning here: a request is decided outside of any match, use a map",
-                String::from_utf8_lossy(name),
+                "a capture in {} has no meaning here: a request is decided outside of any match, use a map",
                 quote(text)
             ));
         }
@@ -126,18 +133,24 @@ fn parse_text(text: &[u8], env: &mut dyn Environment) -> Result<Box<[Part]>, Str
     Ok(parts.into())
 }
 
-fn concat<'r>(parts: &[Part], request: &'r impl Request) -> Cow<'r, [u8]> {
+/// As `join`, but empty when a variable is.
+#[inline(never)]
+fn join_all<'r>(parts: &[Part], request: &'r impl Request) -> Option<&'r [u8]> {
+    let empty = |part: &Part| matches!(part, Part::Variable(id) if request.variable(*id).is_empty());
+    if parts.len() > 1 && parts.iter().any(empty) { Some(&[]) } else { join(parts, request) }
+}
+
+fn join<'r>(parts: &[Part], request: &'r impl Request) -> Option<&'r [u8]> {
     if let [Part::Variable(id)] = parts {
-        return Cow::Borrowed(request.variable(*id));
+        return Some(request.variable(*id));
     }
-    let mut text = Vec::new();
-    for part in parts {
-        text.extend_from_slice(match part {
-            Part::Literal(literal) => literal,
-            Part::Variable(id) => request.variable(*id),
-        });
-    }
-    Cow::Owned(text)
+    let mut pieces = SmallVec::<[&[u8]; 8]>::new();
+    pieces.try_reserve(parts.len()).ok()?;
+    pieces.extend(parts.iter().map(|part| match part {
+        Part::Literal(literal) => literal,
+        Part::Variable(id) => request.variable(*id),
+    }));
+    request.concat(&pieces)
 }
 
 #[cfg(test)]
@@ -168,9 +181,10 @@ mod tests {
         ] {
             let mut names = InputNames::default();
             let source = parse(text, &mut names).unwrap();
-            let inputs = names.read(&request);
-            assert_eq!(*source.value(&inputs, &request), *value.as_bytes(), "{text}");
-            assert_eq!(source.id(&inputs, &request).as_deref(), id.map(str::as_bytes), "{text}");
+            let mut slots = vec![None; names.count()];
+            let inputs = names.read(&request, &mut slots).unwrap();
+            assert_eq!(source.value(&inputs, &request).unwrap(), value.as_bytes(), "{text}");
+            assert_eq!(source.id(&inputs, &request).unwrap(), id.unwrap_or_default().as_bytes(), "{text}");
         }
     }
 

@@ -88,6 +88,7 @@ impl Split {
     }
 
     /// The release whose range holds `position` (of [`HashMode::place`]); `None` is the stable one.
+    #[inline]
     pub fn release_at(&self, position: u32) -> Option<usize> {
         let position = u64::from(position);
         self.ranges.iter().find(|r| r.start <= position && position < r.end).map(|r| r.release)

@@ -1,7 +1,5 @@
 //! The `user` directive: the id by which users are split.
 
-use std::borrow::Cow;
-
 use crate::config::{Environment, arity};
 use crate::inputs::{InputNames, Inputs, Request};
 use crate::source::Source;
@@ -18,7 +16,8 @@ pub struct UserSources {
 /// Who sent a request.
 #[derive(Debug, Default)]
 pub struct User<'r> {
-    pub id: Option<Cow<'r, [u8]>>,
+    /// Empty: nobody knows.
+    pub id: &'r [u8],
     pub visitor: Visitor,
 }
 
@@ -31,7 +30,7 @@ pub enum Visitor {
     /// No valid cookie: a new id may be set.
     New,
     /// The id came from a cookie of this day.
-    Known([u8; 32], Day),
+    Known(Day),
 }
 
 const FORM: &str = "user source [source ...] [visitor]";
@@ -52,7 +51,8 @@ impl UserSources {
             return Err(arity("user", FORM));
         }
         if sources.contains(&&b"visitor"[..]) {
-            return Err("\"visitor\" must stand last in \"user\" directive: it always has an id".to_owned());
+            return Err("\"visitor\" must stand once, and last, in \"user\" directive: it always has an id"
+                .to_owned());
         }
         let parse = |source: &&[u8]| {
             Source::parse(source, names, env).map_err(|e| format!("{e} in \"user\" directive"))
@@ -66,16 +66,25 @@ impl UserSources {
         UserSources { sources: Vec::new(), visitor: Some(names.cookie(cookie.as_bytes())) }
     }
 
-    pub fn identify<'r>(&self, inputs: &Inputs<'r>, request: &'r impl Request) -> User<'r> {
-        if let Some(id) = self.sources.iter().find_map(|source| source.id(inputs, request)) {
-            return User { id: Some(id), visitor: Visitor::Unused };
+    pub fn has_visitors(&self) -> bool {
+        self.visitor.is_some()
+    }
+
+    /// `None` when memory is short.
+    #[inline(always)]
+    pub fn identify<'r>(&self, inputs: &Inputs<'_, 'r>, request: &'r impl Request) -> Option<User<'r>> {
+        for source in &self.sources {
+            let id = source.id(inputs, request)?;
+            if !id.is_empty() {
+                return Some(User { id, visitor: Visitor::Unused });
+            }
         }
         let Some(slot) = self.visitor else {
-            return User::default();
+            return Some(User::default());
         };
-        match visitor::parse(inputs.cookie(slot)) {
-            Some((id, day)) => User { id: Some(Cow::Borrowed(id)), visitor: Visitor::Known(*id, day) },
-            None => User { id: None, visitor: Visitor::New },
-        }
+        Some(match visitor::parse(inputs.cookie(slot)) {
+            Some((id, day)) => User { id, visitor: Visitor::Known(day) },
+            None => User { id: &[], visitor: Visitor::New },
+        })
     }
 }

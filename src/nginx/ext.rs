@@ -78,7 +78,8 @@ impl ConfExt for ngx_conf_t {
     }
 
     fn allocate<T>(&mut self, value: T) -> *mut T {
-        // SAFETY: the pool is the configuration's own, and gives memory aligned for any nginx structure.
+        const { assert!(align_of::<T>() <= NGX_ALIGNMENT) }
+        // SAFETY: the pool is the configuration's own, and aligns memory to NGX_ALIGNMENT.
         unsafe {
             let cleanup = ngx_pool_cleanup_add(self.pool, size_of::<T>());
             if cleanup.is_null() {

@@ -7,14 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nginx_sys::*;
 
-use super::conf::{PolicyConf, host_of};
+use super::conf::{PolicyConf, host_of, policy_of};
 use super::ext::{bytes, ngx_str, pool_copy, write_log};
 use super::guard::guard;
 use super::record::{Decided, known_decision};
-use super::request::{View, lines};
+use super::request::{View, for_each_line};
 use super::shim::{canary_connection_is_tls, canary_request_cached};
-use super::upstream::is_delegated;
+use super::upstream::{NAME, is_delegated};
 use crate::cache_control::{SHARED_CACHE_HEADERS, make_private};
+use crate::inputs::Lengths;
 use crate::navigation::is_navigation;
 use crate::user::Visitor;
 use crate::visitor::{self, Day};
@@ -22,7 +23,7 @@ use crate::visitor::{self, Day};
 /// The filter below ours, a `ngx_http_output_header_filter_pt`.
 static NEXT: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
-/// Puts our filter on top of the chain. nginx rebuilds the chain each time it reads its configuration.
+/// Puts our filter on top of what there is of the chain so far. nginx rebuilds the chain each time it reads its configuration.
 pub fn install() {
     // SAFETY: only the process that reads the configuration writes here, and it serves no requests meanwhile.
     unsafe {
@@ -35,9 +36,11 @@ pub fn install() {
 unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request whose header is about to go out.
     let request = unsafe { &mut *r };
-    let done = ptr::eq(request.main, r) && guard(Some(()), || answer(request)).is_none();
+    let concerned =
+        ptr::eq(request.main, r) && policy_of(request).is_some_and(|conf| conf.policy.adds_headers());
+    let failed = concerned && fails(request);
     let next = NEXT.load(Ordering::Relaxed);
-    if done || next.is_null() {
+    if failed || next.is_null() {
         return NGX_ERROR as ngx_int_t;
     }
     // SAFETY: install stored a filter of this type, which takes the request we were given.
@@ -47,14 +50,19 @@ unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     }
 }
 
+/// Kept apart, so that other answers pass by quickly.
+#[inline(never)]
+fn fails(r: &mut ngx_http_request_t) -> bool {
+    guard(Some(()), || answer(r)).is_none()
+}
+
 /// `None` when memory is short.
 fn answer(r: &mut ngx_http_request_t) -> Option<()> {
     let main = ptr::from_mut(r);
     let Some((conf, decided)) = known_decision(r) else {
         return Some(());
     };
-    let wanted = conf.policy.expose || decided.visitor != Visitor::Unused;
-    if !wanted || r.headers_out.status < 200 || !is_served(r, conf, decided) {
+    if r.headers_out.status < 200 || !is_served(r, conf, decided) {
         return Some(());
     }
     if conf.policy.expose {
@@ -65,12 +73,12 @@ fn answer(r: &mut ngx_http_request_t) -> Option<()> {
     let is_due = match decided.visitor {
         Visitor::Unused => false,
         Visitor::New => true,
-        Visitor::Known(_, day) => visitor::is_due(day, today),
+        Visitor::Known(day) => visitor::is_due(day, today),
     };
     // SAFETY: a main request, which outlives the view.
     let view = unsafe { View::new(main) };
     if is_due && is_html(r) && is_navigation(view.is_get(), &view) {
-        set_visitor(r, conf, decided.visitor, today)?;
+        set_visitor(r, conf, decided, today)?;
     }
     Some(())
 }
@@ -87,9 +95,13 @@ fn is_served(r: &ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> bo
     // SAFETY: the accessor only reads.
     if unsafe { canary_request_cached(ptr::from_ref(r).cast_mut()) } != 0 {
         // A cached answer is sent before a peer is chosen. With a variable pass the name tells.
-        // SAFETY: `resolved` belongs to the upstream, and its host lives in the request's pool.
-        return is_delegated(r, u)
-            || unsafe { u.resolved.as_ref().is_some_and(|name| bytes(name.host) == host_of(release)) };
+        let names_release = |name: &ngx_http_upstream_resolved_t| {
+            // SAFETY: the host lives in the request's pool.
+            let host = unsafe { bytes(name.host) };
+            host == host_of(release) || host == NAME.as_bytes()
+        };
+        // SAFETY: `resolved` belongs to the upstream.
+        return is_delegated(r, u) || unsafe { u.resolved.as_ref() }.is_some_and(names_release);
     }
     !u.cleanup.is_null() && u.upstream == release
 }
@@ -101,10 +113,10 @@ fn is_html(r: &ngx_http_request_t) -> bool {
     essence.trim_ascii().eq_ignore_ascii_case(b"text/html")
 }
 
-fn set_visitor(r: &mut ngx_http_request_t, conf: &PolicyConf, known: Visitor, today: Day) -> Option<()> {
-    let id = match known {
-        Visitor::Known(id, _) => id,
-        _ => match new_id() {
+fn set_visitor(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided, today: Day) -> Option<()> {
+    let id = match decided.user().first_chunk() {
+        Some(known) => *known,
+        None => match new_id() {
             Ok(id) => id,
             Err(error) => {
                 // SAFETY: a request has a connection, and that a log.
@@ -130,15 +142,12 @@ fn new_id() -> Result<[u8; 32], getrandom::Error> {
 fn keep_from_shared_caches(r: &mut ngx_http_request_t) -> Option<()> {
     let mut directives = Vec::new();
     let mut first: Option<*mut ngx_table_elt_t> = None;
-    // SAFETY: the lines of the answer live in the request's pool; none is added in this loop.
+    // SAFETY: the lines of the answer live in the request's pool; none is added here.
     unsafe {
-        for line in lines(&raw const r.headers_out.headers) {
+        for_each_line(&raw const r.headers_out.headers, Lengths::ALL, |line| {
             let key = bytes((*line).key);
             if key.eq_ignore_ascii_case(b"Cache-Control") {
-                if !directives.is_empty() {
-                    directives.extend_from_slice(b", ");
-                }
-                directives.extend_from_slice(bytes((*line).value));
+                directives.push(bytes((*line).value));
                 if first.is_none() {
                     first = Some(line);
                 } else {
@@ -147,9 +156,9 @@ fn keep_from_shared_caches(r: &mut ngx_http_request_t) -> Option<()> {
             } else if SHARED_CACHE_HEADERS.iter().any(|name| key.eq_ignore_ascii_case(name)) {
                 (*line).hash = 0;
             }
-        }
+        });
     }
-    let value = make_private(&directives);
+    let value = make_private(&directives.join(&b", "[..]));
     match first {
         // SAFETY: a line of this answer, see above.
         Some(line) => unsafe { (*line).value = pool_copy(r.pool, &value)? },

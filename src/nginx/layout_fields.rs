@@ -10,8 +10,7 @@ layout_fields! {
     ngx_table_elt_t: hash, key, value, lowcase_key;
     #[cfg(nginx1_23_0)]
     ngx_table_elt_t: next;
-    ngx_pool_t: cleanup;
-    ngx_pool_cleanup_t: handler, data, next;
+    ngx_pool_cleanup_t: handler, data;
     ngx_log_t: log_level;
     ngx_url_t: url, host;
     ngx_conf_t: args, cycle, pool, conf_file, log, ctx, handler, handler_conf;
@@ -32,6 +31,10 @@ layout_fields! {
     ngx_http_upstream_t: resolved, conf, upstream, cleanup;
     #[cfg(ngx_feature = "http_ssl")]
     ngx_http_upstream_t: ssl_name;
-    ngx_http_request_t: ctx, main_conf, loc_conf, pool, connection, upstream, main, method, unparsed_uri,
+    #[cfg(nginx1_23_0)]
+    ngx_http_request_t: headers_in.cookie;
+    #[cfg(not(nginx1_23_0))]
+    ngx_http_request_t: headers_in.cookies;
+    ngx_http_request_t: main_conf, loc_conf, pool, connection, upstream, main, method, variables, unparsed_uri,
         headers_in.headers, headers_out.headers, headers_out.status, headers_out.content_type;
 }

@@ -1,17 +1,15 @@
-//! Keeps decisions: one for each client request and policy, on the main request's pool.
+//! Keeps decisions: one for each client request and policy, for as long as the main request lives.
 //!
-//! A module's slot in `r->ctx` is cleared by internal redirects, so the records hang on a pool cleanup, found
-//! again by its handler; the slot of the main request is only a short cut to them.
+//! A module's slot in `r->ctx` is cleared by internal redirects. The values of variables survive them and are
+//! shared with subrequests, so the records hang on a variable that nobody reads.
 
-use core::ffi::c_void;
 use core::ptr;
-use std::borrow::Cow;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use nginx_sys::*;
 
 use super::conf::{PolicyConf, policy_of};
-use super::context_index;
-use super::ext::{bytes, pool_copy};
+use super::ext::{bytes, ngx_str};
 use super::request::View;
 use crate::decision::{Decision, Reason, decide};
 use crate::user::Visitor;
@@ -22,13 +20,14 @@ pub struct Decided {
     pub reason: Reason,
     pub bucket: Option<u16>,
     pub visitor: Visitor,
-    user: Option<ngx_str_t>,
+    user: ngx_str_t,
 }
 
 impl Decided {
-    pub fn user(&self) -> Option<&[u8]> {
+    /// The user id; empty where nobody knows.
+    pub fn user(&self) -> &[u8] {
         // SAFETY: the id lies in the request's headers, its variables or its pool, as does this record.
-        self.user.map(|user| unsafe { bytes(user) })
+        unsafe { bytes(self.user) }
     }
 }
 
@@ -59,7 +58,7 @@ pub fn known_decision<'r>(r: &ngx_http_request_t) -> Option<(&'r PolicyConf, &'r
 fn find<'r>(main: *mut ngx_http_request_t, conf: &PolicyConf) -> Option<&'r Record> {
     // SAFETY: records are linked in the pool of the main request and never removed.
     unsafe {
-        let mut record = head(main);
+        let mut record = *head(main);
         while let Some(found) = record.as_ref() {
             if ptr::eq(found.policy, conf) {
                 return Some(found);
@@ -70,60 +69,60 @@ fn find<'r>(main: *mut ngx_http_request_t, conf: &PolicyConf) -> Option<&'r Reco
     None
 }
 
-/// The newest record of a main request, or null.
+/// Where a main request keeps its newest record; null before the first one.
 ///
 /// # Safety
 /// `main` must be a live main request.
-unsafe fn head(main: *mut ngx_http_request_t) -> *mut Record {
-    // SAFETY: ctx has a slot for every HTTP module; cleanups are a list of the pool, and what stands under our
-    // handler is a Record.
-    unsafe {
-        let slot = (*main).ctx.add(context_index());
-        if (*slot).is_null() {
-            let mut cleanup = (*(*main).pool).cleanup;
-            while let Some(entry) = cleanup.as_ref() {
-                if entry.handler.is_some_and(|handler| ptr::fn_addr_eq(handler, MARK)) {
-                    *slot = entry.data;
-                    break;
-                }
-                cleanup = entry.next;
-            }
-        }
-        (*slot).cast()
-    }
+unsafe fn head(main: *mut ngx_http_request_t) -> *mut *mut Record {
+    // SAFETY: variables has a value for every index that nginx gave out, all zero at first. `data` is ours
+    // alone, as the handler of this variable never runs.
+    unsafe { (&raw mut (*(*main).variables.add(INDEX.load(Ordering::Relaxed))).data).cast() }
 }
-
-/// Records need no cleaning; the handler only marks them.
-unsafe extern "C" fn mark(_: *mut c_void) {}
-const MARK: unsafe extern "C" fn(*mut c_void) = mark;
 
 /// Takes the decision. `None` when memory is short.
 fn take(main: *mut ngx_http_request_t, conf: &PolicyConf) -> Option<&Record> {
-    // SAFETY: the main request outlives the decision; a new cleanup stands in front of all older ones, so the
-    // first under our handler is always the newest record. No reference to the record is held while deciding.
+    // SAFETY: the main request outlives the decision, and no reference to the record is held while deciding.
     unsafe {
-        let older = head(main);
-        let cleanup = ngx_pool_cleanup_add((*main).pool, size_of::<Record>()).as_mut()?;
-        let record = cleanup.data.cast::<Record>();
-        record.write(Record { policy: conf, decided: None, next: older });
-        cleanup.handler = Some(MARK);
-        *(*main).ctx.add(context_index()) = record.cast();
+        let head = head(main);
+        let record = ngx_palloc((*main).pool, size_of::<Record>()).cast::<Record>();
+        if record.is_null() {
+            return None;
+        }
+        record.write(Record { policy: conf, decided: None, next: *head });
+        *head = record;
         let view = View::new(main);
-        let decided = keep(decide(&conf.policy, &view), (*main).pool)?;
-        (*record).decided = Some(decided);
+        let Decision { release, reason, user, bucket } = decide(&conf.policy, &view)?;
+        (*record).decided =
+            Some(Decided { release, reason, bucket, visitor: user.visitor, user: ngx_str(user.id) });
         Some(&*record)
     }
 }
 
-/// Frees a decision of its borrows: an id that was put together on the heap moves to the pool.
-fn keep(decision: Decision<'_>, pool: *mut ngx_pool_t) -> Option<Decided> {
-    let Decision { release, reason, user, bucket } = decision;
-    let id = match user.id {
-        None => None,
-        Some(Cow::Borrowed(id)) => Some(super::ext::ngx_str(id)),
-        Some(Cow::Owned(id)) => Some(pool_copy(pool, &id)?),
+/// The index of the variable that records hang on.
+static INDEX: AtomicUsize = AtomicUsize::new(0);
+
+/// Registers that variable. `None`: nginx has logged why not.
+pub fn register(cf: &mut ngx_conf_t) -> Option<()> {
+    let mut name = ngx_str(b"lobechat_canary_record");
+    // SAFETY: nginx copies the name where it adds the variable; where it indexes it, it keeps a static one.
+    let index = unsafe {
+        let flags = (NGX_HTTP_VAR_NOCACHEABLE | NGX_HTTP_VAR_NOHASH) as ngx_uint_t;
+        ngx_http_add_variable(cf, &raw mut name, flags).as_mut()?.get_handler = Some(never);
+        ngx_http_get_variable_index(cf, &raw mut name)
     };
-    Some(Decided { release, reason, bucket, visitor: user.visitor, user: id })
+    INDEX.store(usize::try_from(index).ok()?, Ordering::Relaxed);
+    Some(())
+}
+
+/// A configuration that names the variable all the same reads it as missing.
+unsafe extern "C" fn never(
+    _: *mut ngx_http_request_t,
+    v: *mut ngx_http_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: nginx passes the value to fill. `data` stays: the records hang on it.
+    unsafe { (*v).set_not_found(1) };
+    NGX_OK as ngx_int_t
 }
 
 const _: () = assert!(align_of::<Record>() <= NGX_ALIGNMENT);

@@ -1,10 +1,12 @@
 //! nginx's request as the decision core sees it.
 
+use core::{ptr, slice};
+
 use nginx_sys::*;
 
 use super::ext::bytes;
 use crate::config::VariableId;
-use crate::inputs::Request;
+use crate::inputs::{Lengths, Request};
 
 /// The main request of a client, for as long as a decision or a filter looks at it.
 pub struct View<'r> {
@@ -26,11 +28,39 @@ impl View<'_> {
 }
 
 impl Request for View<'_> {
-    fn for_each_header<'r>(&'r self, mut visit: impl FnMut(&'r [u8], &'r [u8])) {
+    #[cfg(nginx1_23_0)]
+    #[inline]
+    fn for_each_cookie_line<'r>(&'r self, mut visit: impl FnMut(&'r [u8])) {
+        // SAFETY: nginx links the Cookie lines of a request, which live in its pool and buffers.
+        unsafe {
+            let mut line = (*self.main).headers_in.cookie;
+            while !line.is_null() {
+                visit(bytes((*line).value));
+                line = (*line).next;
+            }
+        }
+    }
+
+    #[cfg(not(nginx1_23_0))]
+    #[inline]
+    fn for_each_cookie_line<'r>(&'r self, mut visit: impl FnMut(&'r [u8])) {
+        // SAFETY: nginx keeps an array of the Cookie lines of a request, which live in its pool and buffers.
+        unsafe {
+            let lines = &raw const (*self.main).headers_in.cookies;
+            let first = (*lines).elts.cast::<*const ngx_table_elt_t>();
+            for index in 0..(*lines).nelts {
+                visit(bytes((**first.add(index)).value));
+            }
+        }
+    }
+
+    #[inline]
+    fn for_each_header<'r>(&'r self, lengths: Lengths, mut visit: impl FnMut(&'r [u8], &'r [u8])) {
         // SAFETY: header lines live in the request's pool and buffers.
-        for line in unsafe { lines(&raw const (*self.main).headers_in.headers) } {
-            // SAFETY: as above.
-            unsafe { visit(bytes((*line).key), bytes((*line).value)) };
+        unsafe {
+            for_each_line(&raw const (*self.main).headers_in.headers, lengths, |line| {
+                visit(bytes((*line).key), bytes((*line).value));
+            });
         }
     }
 
@@ -53,26 +83,56 @@ impl Request for View<'_> {
             }
         }
     }
+
+    #[inline]
+    fn find_byte(&self, byte: u8, text: &[u8]) -> Option<usize> {
+        // SAFETY: memchr reads text.len() bytes at most, and returns a place among them or null.
+        let found = unsafe { memchr(text.as_ptr().cast(), byte.into(), text.len() as _) };
+        (!found.is_null()).then(|| found as usize - text.as_ptr() as usize)
+    }
+
+    fn concat(&self, parts: &[&[u8]]) -> Option<&[u8]> {
+        // SAFETY: the pool lives as long as the request; the parts fill the new memory exactly.
+        unsafe {
+            let len = parts.iter().map(|part| part.len()).sum();
+            let start = ngx_pnalloc((*self.main).pool, len).cast::<u8>();
+            if start.is_null() {
+                return None;
+            }
+            let mut end = start;
+            for part in parts {
+                ptr::copy_nonoverlapping(part.as_ptr(), end, part.len());
+                end = end.add(part.len());
+            }
+            Some(slice::from_raw_parts(start, len))
+        }
+    }
 }
 
-/// The lines of a header list, in order, without the ones that nginx or a module has deleted.
+/// Visits the lines of a header list whose names have these lengths, in order, less the ones that nginx or a
+/// module has deleted.
 ///
 /// # Safety
-/// `list` must be a live list of ngx_table_elt_t that nothing is added to meanwhile.
-pub unsafe fn lines(list: *const ngx_list_t) -> impl Iterator<Item = *mut ngx_table_elt_t> {
+/// `list` must be a live list of ngx_table_elt_t that `visit` does not add to.
+#[inline]
+pub unsafe fn for_each_line(
+    list: *const ngx_list_t,
+    lengths: Lengths,
+    mut visit: impl FnMut(*mut ngx_table_elt_t),
+) {
     // SAFETY: the caller's word; each part holds nelts elements, and the last one's next is null.
-    let first = unsafe { &raw const (*list).part };
-    core::iter::successors(Some(first), |&part| {
-        // SAFETY: as above.
-        let next = unsafe { (*part).next };
-        (!next.is_null()).then_some(next.cast_const())
-    })
-    .flat_map(|part| {
-        // SAFETY: as above.
-        let (elements, count) = unsafe { ((*part).elts.cast::<ngx_table_elt_t>(), (*part).nelts) };
-        // SAFETY: offsets stay within the part.
-        (0..count).map(move |index| unsafe { elements.add(index) })
-    })
-    // SAFETY: as above.
-    .filter(|&line| unsafe { (*line).hash } != 0)
+    unsafe {
+        let mut part = &raw const (*list).part;
+        while !part.is_null() {
+            let mut line = (*part).elts.cast::<ngx_table_elt_t>();
+            let end = line.add((*part).nelts);
+            while line < end {
+                if lengths.contains((*line).key.len) && (*line).hash != 0 {
+                    visit(line);
+                }
+                line = line.add(1);
+            }
+            part = (*part).next;
+        }
+    }
 }

@@ -36,8 +36,8 @@ const VARIABLES: [(&str, Read); 7] = [
     }),
     ("lobechat_canary_bucket", |_, decided| decided.bucket.map(|bucket| Value::Made(bucket.to_string()))),
     ("lobechat_canary_user", |conf, decided| {
-        let pseudonym = conf.policy.salt.pseudonym(decided.user()?);
-        Some(Value::Made(format!("{pseudonym:016x}")))
+        let pseudonym = || Value::Made(format!("{:016x}", conf.policy.salt.pseudonym(decided.user())));
+        (!decided.user().is_empty()).then(pseudonym)
     }),
 ];
 

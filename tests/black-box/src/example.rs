@@ -1,0 +1,89 @@
+//! Loads a file of nginx-conf/ as it is, except for what only its own machine has: listening addresses,
+//! addresses of servers, and paths. All examples share the tables of this file.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{Check, check_file, fill_in, preamble, temp_dir};
+use crate::tools;
+
+/// Directives of the main level that the harness writes itself.
+const LEFT_OUT: [&str; 5] = ["load_module", "user", "pid", "daemon", "error_log"];
+
+/// Where an example's paths lie in the test's directory.
+const PATHS: [(&str, &str); 5] = [
+    ("/etc/nginx/", "@DIR@/"),
+    ("/etc/ssl/", "@DIR@/"),
+    ("/var/log/nginx/", "@DIR@/"),
+    ("/var/cache/nginx/", "@DIR@/"),
+    ("/usr/share/nginx/", "@DIR@/"),
+];
+
+/// The `.conf` files of nginx-conf/.
+pub fn all() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nginx-conf");
+    let entries = std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    let files = entries.map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|e| e == "conf")).collect();
+    files.sort();
+    files
+}
+
+/// Runs `nginx -t` over an example.
+pub fn check(example: &Path) -> Check {
+    let dir = temp_dir();
+    let text = std::fs::read_to_string(example).unwrap();
+    let text: String = text.lines().map(|line| adapt(line) + "\n").collect();
+    let text = fill_in(&(preamble() + &text), dir.path(), &mut Vec::new());
+    std::fs::write(dir.path().join("nginx.conf"), &text).unwrap();
+    provide(dir.path(), &text);
+    check_file(dir.path(), &text)
+}
+
+fn adapt(line: &str) -> String {
+    let first = line.split_whitespace().next().unwrap_or_default();
+    // A second address family would be a second listener on the same address.
+    if LEFT_OUT.contains(&first) || line.contains("listen [::]") {
+        return String::new();
+    }
+    let listener = if line.contains(" ssl") { "127.0.0.1:@PORT2@" } else { "127.0.0.1:@PORT@" };
+    let line = replace_argument(&replace_argument(line, "listen", listener), "server", "127.0.0.1:9");
+    PATHS.iter().fold(line, |line, (from, to)| line.replace(from, to))
+}
+
+/// Replaces the first argument of each `directive` in a line, unless it opens a block.
+fn replace_argument(line: &str, directive: &str, new: &str) -> String {
+    let mut words = line.split(' ');
+    let mut text = words.next().unwrap_or_default().to_owned();
+    let mut before = text.trim_start().to_owned();
+    for word in words {
+        let argument = word.trim_end_matches(';');
+        let replaced = before == directive && !argument.is_empty() && argument != "{";
+        text = text + " " + &if replaced { word.replacen(argument, new, 1) } else { word.to_owned() };
+        before = word.to_owned();
+    }
+    text
+}
+
+/// Puts a file wherever the configuration reads one.
+fn provide(dir: &Path, text: &str) {
+    let own = dir.to_str().expect("a UTF-8 name");
+    for start in text.match_indices(own).map(|(start, _)| start) {
+        let path = text[start..].split([';', ' ', '"', '\'', '\n']).next().unwrap_or_default();
+        let path = Path::new(path);
+        if path.exists() || path.extension().is_none() || path.to_string_lossy().contains('$') {
+            continue;
+        }
+        std::fs::create_dir_all(path.parent().expect("a parent")).unwrap();
+        let (certificate, key) = tools::certificate("chat.example");
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("crt" | "pem") => {
+                std::fs::write(path, certificate).unwrap();
+                std::fs::write(path.with_extension("key"), key).unwrap();
+            }
+            Some("types") => std::fs::write(path, "types { text/html html; }").unwrap(),
+            Some("txt" | "list") => std::fs::write(path, "value\n").unwrap(),
+            _ => {}
+        }
+    }
+}

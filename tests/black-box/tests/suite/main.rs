@@ -1,0 +1,19 @@
+//! The black-box suite, one module a topic. One binary, so that it links once.
+
+mod conditions;
+mod config_errors;
+mod config_places;
+mod corners;
+mod delegation;
+mod examples;
+mod expose;
+mod harness;
+mod hostile;
+mod one_decision;
+mod policies;
+mod protocols;
+mod reload_storm;
+mod shared_caches;
+mod split;
+mod variables;
+mod visitors;
