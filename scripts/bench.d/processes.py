@@ -31,6 +31,11 @@ def free_ports(count):
     return ports
 
 
+def pinned(cpu, command):
+    """taskset keeps the pid: it becomes the command."""
+    return command if cpu is None else ["taskset", "-c", str(cpu), *command]
+
+
 def wait_for(what, ready, patience=PATIENCE):
     end = time.monotonic() + patience
     while True:
@@ -71,10 +76,9 @@ class Server:
                 file.write(render(self.ports, self.dir))
             with open(self.path("error.log"), "wb") as log:
                 self.child = subprocess.Popen(
-                    command(self.dir, config), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.dir
+                    pinned(cpu, command(self.dir, config)),
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.dir,
                 )
-            if cpu is not None:
-                os.sched_setaffinity(self.child.pid, {cpu})
             # A port that another process answers at is no sign of ours, so ours must still be alive afterwards.
             wait_for(f"{self.name} to start", lambda: answers(self.ports[0]) or self.child.poll() is not None)
             if self.child.poll() is None:
@@ -133,11 +137,3 @@ class Server:
                 self.check()
         finally:
             self.stop()
-
-
-def read_file(path):
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""

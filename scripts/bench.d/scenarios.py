@@ -24,6 +24,7 @@ class Scenario:
     load: tuple = ()
     files: dict = field(default_factory=dict)  # name: function that yields its lines
     releases: int = 2
+    has_master = True
 
     def server(self, setting, name=None, single=True, before=(), cpu=None):
         """Runs it, as one process for callgrind, else as master and worker."""
@@ -106,13 +107,59 @@ BUDGET = routed("route", "module: cookie route + user split", *EXACT, budget=Tru
 MAIN = (PLAIN, LOADED, MAP, HASH, BUDGET, routed("ten", "module: ten routes that miss", *TEN))
 QUICK = (PLAIN, MAP, HASH, BUDGET)
 
-# Not in the table of the budgets, but what else a policy may be asked to do.
+# Not in the table of the budgets: what else a policy may be asked to do, in a row each.
+HEADERS = """
+    proxy_set_header Connection "";
+    proxy_set_header Host $host;
+    proxy_set_header X-Release $lobechat_canary_release;
+    proxy_set_header X-Release-Version $lobechat_canary_version;
+    proxy_set_header X-Release-Reason $lobechat_canary_reason;"""
 MORE = (
-    mapped("map_regex", "map with a regex + split_clients", "stable lobe_a;", '"~*canary" lobe_b;'),
-    routed("regex", "module: cookie route with a regex", *REGEX),
-    replace(BUDGET, key="variable", title="module: http://$lobechat_canary_upstream", budget=False,
+    mapped("map-regex", "map with a regex + split_clients", "stable lobe_a;", '"~*canary" lobe_b;'),
+    routed("regex", "module: cookie routes, one a regex", *REGEX),
+    replace(BUDGET, key="variable", title="module: $lobechat_canary_upstream", budget=False,
             target="http://$lobechat_canary_upstream"),
-    routed("expose", "module: expose on", *EXACT, "expose on;"),
-    routed("headers", "module: three variables in proxy_set_header", *EXACT).with_headers
-    if hasattr(Scenario, "with_headers") else None,
+    replace(BUDGET, key="expose", title="module: expose on", budget=False, location=policy(*EXACT, "expose on;")),
+    replace(BUDGET, key="headers", title="module: three variables to the backend", budget=False,
+            location=policy(*EXACT) + HEADERS),
 )
+# Both for a navigation that gets text/html, which is where the cookie is set.
+VISITOR = replace(HASH, key="visitor", title="module: split by visitor cookie", location=policy(users="user visitor;"))
+
+
+def growth():
+    """(what grows, scenarios with the count as their title)"""
+    return (
+        ("routes on one cookie", [routes(n, "cookie:release_channel = ring-{}") for n in (1, 10, 100)]),
+        ("routes on a cookie each", [routes(n, "cookie:ring-{} = on") for n in (1, 10, 100)]),
+        ("routes on a header each", [routes(n, "header:x-ring-{} = on") for n in (1, 10, 100)]),
+        ("releases", [releases(n) for n in (2, 4, 8)]),
+        ("policies", [policies(n) for n in (1, 10, 100)]),
+        ("lines of a file", [lines_of_a_file(n) for n in (1_000, 100_000, 1_000_000)]),
+    )
+
+
+def routes(count, condition):
+    lines = (f"route canary if {condition.format(n)};" for n in range(count))
+    return routed(f"routes-{count}", str(count), *lines)
+
+
+def releases(count):
+    more = (f"release r{n} lobe_{n} weight=5% from={n * 10}%;" for n in range(3, count + 1))
+    return routed(f"releases-{count}", str(count), *more, *EXACT, releases=count)
+
+
+def policies(count):
+    """The others stand in a server of their own, so that nginx's own search for a location stays what it was."""
+    others = "".join(
+        f"location /{n}/ {{ {policy(*EXACT, name=f'p{n}')} proxy_pass http://lobechat_canary; }}\n"
+        for n in range(1, count)
+    )
+    others = f"server {{ listen unix:others.sock; {others} }}" if others else ""
+    return replace(BUDGET, key=f"policies-{count}", title=str(count), budget=False, http=others)
+
+
+def lines_of_a_file(count):
+    values = lambda: (f"member-{n:08}" for n in range(count))
+    return routed(f"lines-{count}", f"{count:_}".replace("_", " "), "route canary if cookie:uid in file:members;",
+                  files={"members": values})

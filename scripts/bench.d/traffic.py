@@ -22,9 +22,9 @@ BROWSER = (
     ("Priority", "u=0, i"),
 )
 # A user whom every scenario sends to stable, whatever its hash: so all of them do the same work afterwards.
-USER = "release_channel=beta; uid=user-00000000-7"
+USER = "release_channel=beta; uid=user-0000000-7"
 # Real session cookies come before the ones an operator adds.
-SESSION = "session=" + "eyJhbGciOiJkaXIifQ" * 112
+SESSION = "session=" + "eyJhbGciOiJkaXIifQ" * 120
 VISITOR = "lobechat_visitor=0123456789abcdef0123456789abcdef."
 
 
@@ -60,7 +60,7 @@ assert len(SHAPES["40"].cookie) == 40 and len(SHAPES["2k"].cookie) == 2048 and l
 FOR_EVER = "keepalive_requests 1000000000; keepalive_timeout 1h;"
 
 
-def backend(cpu=None):
+def backend(nginx, cpu=None):
     """Both releases and a count of connections, in one nginx of its own: answers as small as can be."""
 
     def render(ports, _):
@@ -76,7 +76,7 @@ def backend(cpu=None):
                 server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }}
             }}"""
 
-    return Server("the backend", 3, render, nginx_command("nginx"), cpu)
+    return Server("the backend", 3, render, nginx_command(nginx), cpu)
 
 
 def nginx_command(binary, *before):
@@ -107,6 +107,12 @@ class Client:
         if not answer.startswith(b"HTTP/1.1 200"):
             raise Failure(f"an answer that is none of the releases':\n{answer.decode('latin-1')}")
         return answer
+
+    def expect_stable(self, text, name):
+        """A gateway that routes wrongly is not worth measuring."""
+        answer = self.request(text)
+        if not answer.endswith(b"\r\n\r\nstable"):
+            raise Failure(f"{name} did not choose the stable release:\n{answer.decode('latin-1')}")
 
     def repeat(self, text, count):
         for _ in range(count):

@@ -1,0 +1,143 @@
+"""The tables of a benchmark, and what of them is over its budget.
+
+Used by main.py.
+"""
+
+import sys
+
+INSTRUCTIONS = 900
+CPU_RATIO = 1.02
+MEMORY_KIB = 4096
+
+
+def more(mine, plain):
+    """Instructions that one count has more than that of plain nginx."""
+    return mine.each(plain) - plain.each(plain)
+
+
+class Report:
+    def __init__(self):
+        self.over = []
+
+    def section(self, title, *notes):
+        print(f"\n{title}\n{'-' * len(title)}")
+        for note in notes:
+            print(note)
+        sys.stdout.flush()
+
+    def table(self, head, rows):
+        widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
+        for row in (head, *rows):
+            cells = (cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths)))
+            print("  ".join(cells).rstrip())
+        sys.stdout.flush()
+
+    def verdict(self, what, value, limit, within):
+        if not within:
+            self.over.append(f"{what}: {value}, budget {limit}")
+        return "within" if within else "OVER"
+
+    # === instructions
+
+    def instructions(self, scenarios, shapes, counts, base="plain"):
+        """Absolute, difference and ratio for each shape of request."""
+        head = ["instructions per request"]
+        for shape in shapes:
+            head += [shape.title, "+", "ratio"]
+        rows = []
+        for scenario in scenarios:
+            row = [scenario.title]
+            for shape in shapes:
+                mine, plain = counts[scenario.key].get(shape.key), counts[base].get(shape.key)
+                row += self._cells(mine, plain)
+            rows.append((*row, self._budget(scenario, shapes, counts, base)))
+        self.table((*head, f"budget +{INSTRUCTIONS}"), rows)
+
+    def cheapest(self, scenario, others, shapes, counts, base="plain"):
+        """The same decision taken in another way costs more."""
+        for other in others:
+            for shape in shapes:
+                plain = counts[base][shape.key]
+                mine, theirs = (counts[s.key][shape.key].each(plain) for s in (scenario, other))
+                if mine >= theirs:
+                    what = f"instructions, {scenario.title}, {shape.title} cookie"
+                    self.over.append(f"{what}: {mine:.0f}, not below {other.title} with {theirs:.0f}")
+
+    def _cells(self, mine, plain):
+        if mine is None:
+            return ["-", "", ""]
+        each, least = mine.each(plain), plain.each(plain)
+        return [f"{each:.0f}", f"{each - least:+.0f}", f"{each / least:.3f}"]
+
+    def _budget(self, scenario, shapes, counts, base):
+        if not scenario.budget:
+            return ""
+        words = []
+        for shape in shapes:
+            if shape.key in counts[scenario.key] and shape.key != "bare":
+                extra = more(counts[scenario.key][shape.key], counts[base][shape.key])
+                what = f"instructions, {scenario.title}, {shape.title} cookie"
+                words.append(self.verdict(what, f"{extra:+.0f}", f"+{INSTRUCTIONS}", extra <= INSTRUCTIONS))
+        return "OVER" if "OVER" in words else words[0]
+
+    def growth(self, series, counts, plain):
+        rows = []
+        for what, scenarios in series:
+            cells = [what]
+            for scenario in scenarios:
+                cells += [f"{scenario.title}:", f"{more(counts[what, scenario.key], plain):+.0f}"]
+            rows.append(cells)
+        width = max(map(len, rows))
+        self.table(("more than plain",) + ("",) * (width - 1), [row + [""] * (width - len(row)) for row in rows])
+
+    # === CPU
+
+    def cpu(self, gateways, shapes, costs):
+        head = ["CPU time per request"]
+        for shape in shapes:
+            head += [f"{shape.title} us", "ratio", "95 %"]
+        rows = []
+        for gateway in gateways:
+            row = [gateway.title]
+            verdicts = []
+            for shape in shapes:
+                cost = costs[gateway.key, shape.key]
+                row += [f"{cost.each:.2f}", f"{cost.ratio:.3f}", f"{cost.low:.3f}-{cost.high:.3f}"]
+                if gateway.budget:
+                    verdicts.append(self._cpu_verdict(gateway, shape, cost))
+            rows.append((*row, ", ".join(dict.fromkeys(verdicts))))
+        self.table((*head, f"budget {CPU_RATIO}"), rows)
+
+    def _cpu_verdict(self, gateway, shape, cost):
+        """Over only when noise does not explain it."""
+        if cost.ratio <= CPU_RATIO:
+            return "within"
+        if cost.low <= CPU_RATIO:
+            return "not clear"
+        what = f"CPU, {gateway.title}, {shape.title} cookie"
+        return self.verdict(what, f"{cost.ratio:.3f} ({cost.low:.3f}-{cost.high:.3f})", CPU_RATIO, False)
+
+    # === memory
+
+    def memory(self, rows):
+        base = rows[0].kilobytes
+        lines = []
+        for row in rows:
+            cells = [row.title]
+            for kind in ("Rss", "Pss", "Private"):
+                cells += [str(row.kilobytes[kind]), f"{row.kilobytes[kind] - base[kind]:+d}"]
+            extra = row.kilobytes["Rss"] - base["Rss"]
+            word = ""
+            if row.budget:
+                word = self.verdict(f"memory, {row.title}", f"{extra:+d} KiB", f"+{MEMORY_KIB} KiB", extra <= MEMORY_KIB)
+            lines.append((*cells, word))
+        self.table(("worker, KiB", "RSS", "+", "PSS", "+", "private", "+", f"budget +{MEMORY_KIB}"), lines)
+
+    def end(self):
+        if not self.over:
+            print("\nAll budgets hold.")
+            return 0
+        print("\nOver budget:")
+        for line in self.over:
+            print(f"  {line}")
+        return 1
