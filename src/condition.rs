@@ -47,7 +47,7 @@ impl Condition {
 
     /// `None` when memory is short.
     #[inline]
-    pub fn holds<'r>(&self, inputs: &Inputs<'_, 'r>, request: &'r impl Request) -> Option<bool> {
+    pub fn holds<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<bool> {
         let value = self.source.value(inputs, request)?;
         Some(match &self.test {
             Test::Equal { text, wanted } => (value == &**text) == *wanted,
@@ -156,7 +156,7 @@ mod tests {
             let conditions = parse(text, &mut names).unwrap();
             let mut slots = vec![None; names.count()];
             let inputs = names.read(&request, &mut slots).unwrap();
-            assert_eq!(conditions.iter().all(|c| c.holds(&inputs, &request).unwrap()), holds, "{text}");
+            assert_eq!(conditions.iter().all(|c| c.holds(inputs, &request).unwrap()), holds, "{text}");
         }
     }
 

@@ -7,16 +7,33 @@
 /// The names to look for. A name's index is its place among the values found.
 #[derive(Debug, Default)]
 pub struct CookieNames {
-    names: Vec<Box<[u8]>>,
-    /// Bit n: a name begins with a byte whose lower five bits are n, whatever its case. Rejects most cookies.
-    initials: u32,
+    names: Vec<Name>,
+    /// For each initial the index of the newest name that begins with it, plus one. Rejects most cookies.
+    newest: [usize; INITIALS],
 }
+
+#[derive(Debug)]
+struct Name {
+    text: Box<[u8]>,
+    /// `text=` in 16 bytes, and the bits that count: a comparison without a call. Never equal for a longer name.
+    head: u128,
+    mask: u128,
+    /// The name before this one with its initial, plus one.
+    before: usize,
+}
+
+const INITIALS: usize = 32;
 
 impl CookieNames {
     /// The index of `name`, which is added if it is new.
     pub fn index(&mut self, name: &[u8]) -> usize {
-        self.initials |= name.first().map_or(0, |&first| initial(first));
-        index_of(&mut self.names, name)
+        let text = name.to_ascii_lowercase();
+        self.names.iter().position(|known| *known.text == *text).unwrap_or_else(|| {
+            let newest = &mut self.newest[initial(*text.first().unwrap_or(&0))];
+            let before = std::mem::replace(newest, self.names.len() + 1);
+            self.names.push(Name::new(text.into(), before));
+            self.names.len() - 1
+        })
     }
 
     pub fn len(&self) -> usize {
@@ -39,59 +56,61 @@ impl CookieNames {
     ) {
         let mut rest = line;
         while let Some(&first) = rest.first() {
-            let end = find(rest).unwrap_or(rest.len());
-            let (pair, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-            if self.initials & initial(first) != 0 {
-                self.take(pair, found);
+            let (pair, after) = match find(rest).and_then(|end| rest.split_at_checked(end)) {
+                Some((pair, after)) => (pair, after),
+                None => (rest, &[][..]),
+            };
+            let mut next = self.newest[initial(first)];
+            while let Some(name) = self.names.get(next.wrapping_sub(1)) {
+                if let (value @ Some(_), Some(place)) = (name.value_in(pair), found.get_mut(next - 1)) {
+                    *place = place.or(value);
+                    break;
+                }
+                next = name.before;
             }
-            rest = trim_spaces(after.get(1..).unwrap_or_default());
+            let [_, after @ ..] = after else { return };
+            rest = trim_spaces(after);
+        }
+    }
+}
+
+/// Bytes that differ in case only have the same lower five bits.
+fn initial(first: u8) -> usize {
+    usize::from(first) % INITIALS
+}
+
+impl Name {
+    fn new(text: Box<[u8]>, before: usize) -> Name {
+        let (mut head, mut mask) = ([0xff; 16], [0; 16]);
+        if text.len() < 16 {
+            head.fill(0);
+            head[..text.len()].copy_from_slice(&text);
+            head[text.len()] = b'=';
+            mask[..=text.len()].fill(0xff);
+        }
+        Name { text, head: u128::from_le_bytes(head), mask: u128::from_le_bytes(mask), before }
+    }
+
+    /// The value of a pair of this name.
+    #[inline]
+    fn value_in<'r>(&self, pair: &'r [u8]) -> Option<&'r [u8]> {
+        match (pair.first_chunk(), pair.get(self.text.len() + 1..)) {
+            (Some(chunk), Some(value)) if u128::from_le_bytes(*chunk) & self.mask == self.head => {
+                Some(trim_spaces(value))
+            }
+            _ => self.unusual_value_in(pair),
         }
     }
 
-    /// Kept apart, as most cookies pass by.
+    /// A short pair, a long name, or a name in another case or followed by spaces: nginx takes all of them.
     #[inline(never)]
-    fn take<'r>(&self, pair: &'r [u8], found: &mut [Option<&'r [u8]>]) {
-        for (name, value) in self.names.iter().zip(found) {
-            // The byte behind the name rejects most of the other ones.
-            if let Some(b'=' | b' ') = pair.get(name.len())
-                && let taken @ Some(_) = value_of(pair, name)
-            {
-                *value = value.or(taken);
-                return;
-            }
+    fn unusual_value_in<'r>(&self, pair: &'r [u8]) -> Option<&'r [u8]> {
+        let (head, tail) = pair.split_at_checked(self.text.len())?;
+        if !matches!(tail, [b'=' | b' ', ..]) || !head.eq_ignore_ascii_case(&self.text) {
+            return None;
         }
+        trim_spaces(tail).strip_prefix(b"=").map(trim_spaces)
     }
-}
-
-fn initial(first: u8) -> u32 {
-    1 << (first & 31)
-}
-
-/// The index of a name in lower case, which is added if it is new.
-pub fn index_of(names: &mut Vec<Box<[u8]>>, name: &[u8]) -> usize {
-    let name = name.to_ascii_lowercase().into_boxed_slice();
-    names.iter().position(|known| *known == name).unwrap_or_else(|| {
-        names.push(name);
-        names.len() - 1
-    })
-}
-
-#[inline]
-fn value_of<'r>(pair: &'r [u8], name: &[u8]) -> Option<&'r [u8]> {
-    match pair.strip_prefix(name) {
-        Some([b'=', after @ ..]) => Some(trim_spaces(after)),
-        _ => unusual_value(pair, name),
-    }
-}
-
-/// The value of a `pair` whose name may be in another case, or followed by spaces; nginx takes both.
-#[cold]
-fn unusual_value<'r>(pair: &'r [u8], name: &[u8]) -> Option<&'r [u8]> {
-    let (head, tail) = pair.split_at_checked(name.len())?;
-    if !head.eq_ignore_ascii_case(name) {
-        return None;
-    }
-    trim_spaces(tail).strip_prefix(b"=").map(trim_spaces)
 }
 
 #[inline]

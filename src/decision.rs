@@ -43,34 +43,22 @@ pub struct Decision<'r> {
 }
 
 /// Decides `request` by `policy`. `None` when memory is short.
-#[inline(always)]
+#[inline]
 pub fn decide<'r>(policy: &Policy, request: &'r impl Request) -> Option<Decision<'r>> {
     // On the stack, unless a policy reads an unusual number of names.
-    match [None; 8].get_mut(..policy.names.count()) {
-        Some(slots) => decide_in(policy, request, slots),
-        None => decide_on_heap(policy, request),
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn decide_on_heap<'r>(policy: &Policy, request: &'r impl Request) -> Option<Decision<'r>> {
-    let mut slots = Vec::new();
-    slots.try_reserve_exact(policy.names.count()).ok()?;
-    slots.resize(policy.names.count(), None);
-    decide_in(policy, request, &mut slots)
-}
-
-#[inline(always)]
-fn decide_in<'r>(
-    policy: &Policy,
-    request: &'r impl Request,
-    slots: &mut [Option<&'r [u8]>],
-) -> Option<Decision<'r>> {
+    let (mut few, mut many) = ([None; 8], Vec::new());
+    let slots = match few.get_mut(..policy.names.count()) {
+        Some(few) => few,
+        None => {
+            many.try_reserve_exact(policy.names.count()).ok()?;
+            many.resize(policy.names.count(), None);
+            &mut *many
+        }
+    };
     let inputs = policy.names.read(request, slots)?;
-    let user = policy.users.identify(&inputs, request)?;
+    let user = policy.users.identify(inputs, request)?;
     let place = (!user.id.is_empty()).then(|| policy.split.mode().place(&policy.salt, user.id));
-    let (release, reason) = match (first_route(policy, &inputs, request)?, place) {
+    let (release, reason) = match (first_route(policy, inputs, request)?, place) {
         (Some(index), _) => (policy.routes[index].release, Reason::Route(index)),
         (None, Some((_, position))) => (policy.split.release_at(position).unwrap_or(STABLE), Reason::Split),
         (None, None) => (STABLE, Reason::Anonymous),
@@ -78,10 +66,10 @@ fn decide_in<'r>(
     Some(Decision { release, reason, user, bucket: place.map(|(bucket, _)| bucket) })
 }
 
-#[inline(always)]
+#[inline]
 fn first_route<'r>(
     policy: &Policy,
-    inputs: &Inputs<'_, 'r>,
+    inputs: Inputs<'_, 'r>,
     request: &'r impl Request,
 ) -> Option<Option<usize>> {
     for (index, route) in policy.routes.iter().enumerate() {

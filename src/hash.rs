@@ -35,6 +35,7 @@ impl Salt {
     }
 
     /// MurmurHash3_x86_32 with seed 0 of `salt:user`.
+    #[inline(always)]
     fn murmur3(&self, user: &[u8]) -> u32 {
         self.murmur3.update(user).finish()
     }
@@ -67,7 +68,7 @@ impl HashMode {
     }
 
     /// The native bucket of a user and the user's position on this mode's own scale.
-    #[inline(always)]
+    #[inline]
     pub fn place(self, salt: &Salt, user: &[u8]) -> (u16, u32) {
         let hash = salt.murmur3(user);
         let bucket = bucket_of(hash);

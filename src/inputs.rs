@@ -1,7 +1,7 @@
 //! What a policy reads of a request: found in one pass over the header lines, for all names at once.
 
 use crate::config::VariableId;
-use crate::cookie::{CookieNames, index_of};
+use crate::cookie::CookieNames;
 
 /// A client request as the decision sees it. Implemented by the glue over nginx's request.
 pub trait Request {
@@ -52,7 +52,11 @@ impl InputNames {
 
     pub fn header(&mut self, name: &[u8]) -> usize {
         self.lengths.insert(name.len());
-        index_of(&mut self.headers, name)
+        let name = name.to_ascii_lowercase().into_boxed_slice();
+        self.headers.iter().position(|known| *known == name).unwrap_or_else(|| {
+            self.headers.push(name);
+            self.headers.len() - 1
+        })
     }
 
     /// How many values a request may give.
@@ -62,7 +66,7 @@ impl InputNames {
 
     /// Reads the named cookies and headers of one request into `slots`, which are `count` empty ones. `None` when
     /// memory is short.
-    #[inline(always)]
+    #[inline]
     pub fn read<'s, 'r>(
         &self,
         request: &'r impl Request,
@@ -77,7 +81,7 @@ impl InputNames {
         if !headers.is_empty() {
             self.read_headers(request, headers)?;
         }
-        Some(Inputs { cookies, headers })
+        Some(Inputs { slots, cookies: self.cookies.len() })
     }
 
     #[inline(never)]
@@ -108,22 +112,22 @@ fn add_line<'r>(
     Some(())
 }
 
-/// The values found, by slot.
-#[derive(Debug)]
+/// The values found: those of the cookies, then those of the headers.
+#[derive(Clone, Copy, Debug)]
 pub struct Inputs<'s, 'r> {
-    cookies: &'s [Option<&'r [u8]>],
-    headers: &'s [Option<&'r [u8]>],
+    slots: &'s [Option<&'r [u8]>],
+    cookies: usize,
 }
 
 impl<'r> Inputs<'_, 'r> {
     #[inline]
-    pub fn cookie(&self, slot: usize) -> &'r [u8] {
-        self.cookies[slot].unwrap_or_default()
+    pub fn cookie(self, index: usize) -> &'r [u8] {
+        self.slots[index].unwrap_or_default()
     }
 
     #[inline]
-    pub fn header(&self, slot: usize) -> &'r [u8] {
-        self.headers[slot].unwrap_or_default()
+    pub fn header(self, index: usize) -> &'r [u8] {
+        self.slots[self.cookies + index].unwrap_or_default()
     }
 }
 

@@ -26,11 +26,10 @@ impl Murmur3 {
             state = mix(state, pending as u32);
             pending >>= 32;
         }
-        let rest = match *tail {
-            [] => 0,
-            [a] => u64::from(a),
-            [a, b] => u64::from(u16::from_le_bytes([a, b])),
-            [a, b, c, ..] => u64::from(u32::from_le_bytes([a, b, c, 0])),
+        // The last whole word of the input has the tail in its upper bytes.
+        let rest = match data.last_chunk::<4>() {
+            Some(last) => u64::from(u32::from_le_bytes(*last)) >> (32 - 8 * tail.len()),
+            None => tail.iter().rev().fold(0, |rest, &byte| rest << 8 | u64::from(byte)),
         };
         pending |= rest << filled;
         if filled as usize / 8 + tail.len() >= 4 {

@@ -37,7 +37,7 @@ impl Route<Box<[u8]>> {
 impl Route {
     /// Whether all conditions hold. `None` when memory is short.
     #[inline]
-    pub fn matches<'r>(&self, inputs: &Inputs<'_, 'r>, request: &'r impl Request) -> Option<bool> {
+    pub fn matches<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<bool> {
         for condition in &self.conditions {
             if !condition.holds(inputs, request)? {
                 return Some(false);

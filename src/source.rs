@@ -45,7 +45,7 @@ impl Source {
 
     /// The value for a condition; a missing one is empty. `None` when memory is short.
     #[inline]
-    pub fn value<'r>(&self, inputs: &Inputs<'_, 'r>, request: &'r impl Request) -> Option<&'r [u8]> {
+    pub fn value<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<&'r [u8]> {
         match self {
             Source::Cookie(slot) => Some(inputs.cookie(*slot)),
             _ => self.other_value(inputs, request),
@@ -54,7 +54,7 @@ impl Source {
 
     /// Kept apart, so that the way of cookies, which most requests take, stays short.
     #[inline(never)]
-    fn other_value<'r>(&self, inputs: &Inputs<'_, 'r>, request: &'r impl Request) -> Option<&'r [u8]> {
+    fn other_value<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<&'r [u8]> {
         match self {
             Source::Cookie(slot) => Some(inputs.cookie(*slot)),
             Source::Header(slot) => Some(inputs.header(*slot)),
@@ -65,7 +65,7 @@ impl Source {
 
     /// The value as a user id: empty also when a variable in a text is. `None` when memory is short.
     #[inline]
-    pub fn id<'r>(&self, inputs: &Inputs<'_, 'r>, request: &'r impl Request) -> Option<&'r [u8]> {
+    pub fn id<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<&'r [u8]> {
         match self {
             Source::Text(parts) => join_all(parts, request),
             _ => self.value(inputs, request),
@@ -183,8 +183,8 @@ mod tests {
             let source = parse(text, &mut names).unwrap();
             let mut slots = vec![None; names.count()];
             let inputs = names.read(&request, &mut slots).unwrap();
-            assert_eq!(source.value(&inputs, &request).unwrap(), value.as_bytes(), "{text}");
-            assert_eq!(source.id(&inputs, &request).unwrap(), id.unwrap_or_default().as_bytes(), "{text}");
+            assert_eq!(source.value(inputs, &request).unwrap(), value.as_bytes(), "{text}");
+            assert_eq!(source.id(inputs, &request).unwrap(), id.unwrap_or_default().as_bytes(), "{text}");
         }
     }
 

@@ -71,8 +71,8 @@ impl UserSources {
     }
 
     /// `None` when memory is short.
-    #[inline(always)]
-    pub fn identify<'r>(&self, inputs: &Inputs<'_, 'r>, request: &'r impl Request) -> Option<User<'r>> {
+    #[inline]
+    pub fn identify<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<User<'r>> {
         for source in &self.sources {
             let id = source.id(inputs, request)?;
             if !id.is_empty() {

@@ -15,8 +15,9 @@ pub const LIFE: Day = 30;
 pub fn parse(value: &[u8]) -> Option<(&[u8; 32], Day)> {
     let (id, rest) = value.split_first_chunk::<32>()?;
     let day = rest.strip_prefix(b".")?;
-    let hex = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
-    if !id.iter().all(hex) || !(1..=6).contains(&day.len()) || !day.iter().all(u8::is_ascii_digit) {
+    // Without an early end the compiler looks at all digits at once.
+    let hex = id.iter().fold(true, |hex, b| hex & (b.is_ascii_digit() | (b'a'..=b'f').contains(b)));
+    if !hex || !(1..=6).contains(&day.len()) || !day.iter().all(u8::is_ascii_digit) {
         return None;
     }
     Some((id, day.iter().fold(0, |n, b| n * 10 + Day::from(b - b'0'))))

@@ -3,7 +3,6 @@
 
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use nginx_sys::*;
 
@@ -188,7 +187,9 @@ fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: &[u8]) -> 
     Some(())
 }
 
+/// nginx's own time, which it reads once for each round of events.
 fn today() -> Day {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    // SAFETY: nginx sets the pointer at start, and keeps what it points to valid from then on.
+    let seconds = unsafe { (*ngx_cached_time).sec };
     (seconds / 86_400) as Day
 }

@@ -12,6 +12,7 @@ layout_fields! {
     ngx_table_elt_t: next;
     ngx_pool_cleanup_t: handler, data;
     ngx_log_t: log_level;
+    ngx_time_t: sec;
     ngx_url_t: url, host;
     ngx_conf_t: args, cycle, pool, conf_file, log, ctx, handler, handler_conf;
     ngx_conf_file_t: file.name, line;
