@@ -14,7 +14,7 @@ pub const STABLE: usize = 0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// A `route` line, by its index.
-    Route(usize),
+    Route(u32),
     /// The user's bucket.
     Split,
     /// No user id, so the stable release.
@@ -46,24 +46,31 @@ pub struct Decision<'r> {
 #[inline]
 pub fn decide<'r>(policy: &Policy, request: &'r impl Request) -> Option<Decision<'r>> {
     // On the stack, unless a policy reads an unusual number of names.
-    let (mut few, mut many) = ([None; 8], Vec::new());
+    let (mut few, mut many) = ([None; 6], None);
     let slots = match few.get_mut(..policy.names.count()) {
         Some(few) => few,
-        None => {
-            many.try_reserve_exact(policy.names.count()).ok()?;
-            many.resize(policy.names.count(), None);
-            &mut *many
-        }
+        None => many.insert(empty_slots(policy.names.count())?),
     };
     let inputs = policy.names.read(request, slots)?;
+    let route = first_route(policy, inputs, request)?;
     let user = policy.users.identify(inputs, request)?;
     let place = (!user.id.is_empty()).then(|| policy.split.mode().place(&policy.salt, user.id));
-    let (release, reason) = match (first_route(policy, inputs, request)?, place) {
-        (Some(index), _) => (policy.routes[index].release, Reason::Route(index)),
-        (None, Some((_, position))) => (policy.split.release_at(position).unwrap_or(STABLE), Reason::Split),
-        (None, None) => (STABLE, Reason::Anonymous),
+    let (release, reason) = match route {
+        Some(index) => (policy.routes[index].release, Reason::Route(index as u32)),
+        None => match place {
+            Some((_, position)) => (policy.split.release_at(position).unwrap_or(STABLE), Reason::Split),
+            None => (STABLE, Reason::Anonymous),
+        },
     };
     Some(Decision { release, reason, user, bucket: place.map(|(bucket, _)| bucket) })
+}
+
+#[cold]
+fn empty_slots<'r>(count: usize) -> Option<Vec<Option<&'r [u8]>>> {
+    let mut slots = Vec::new();
+    slots.try_reserve_exact(count).ok()?;
+    slots.resize(count, None);
+    Some(slots)
 }
 
 #[inline]

@@ -102,9 +102,10 @@ PLAIN = Scenario("plain", "plain proxy_pass")
 LOADED = Scenario("loaded", "plain, module loaded", module=True)
 MAP = mapped("map", "map + split_clients", "stable lobe_a;", "canary lobe_b;")
 HASH = routed("hash", "module: user split")
-BUDGET = routed("route", "module: cookie route + user split", *EXACT, budget=True)
+BUDGET = routed("route", "module: cookie route + user split", EXACT[1], budget=True)
+TWO = routed("two", "module: two cookie routes + user split", *EXACT)
 
-MAIN = (PLAIN, LOADED, MAP, HASH, BUDGET, routed("ten", "module: ten routes that miss", *TEN))
+MAIN = (PLAIN, LOADED, MAP, HASH, BUDGET, TWO, routed("ten", "module: ten routes that miss", *TEN))
 QUICK = (PLAIN, MAP, HASH, BUDGET)
 
 # Not in the table of the budgets: what else a policy may be asked to do, in a row each.

@@ -42,9 +42,11 @@ struct Record {
 /// The lifetime is that of the main request's pool.
 pub fn decision<'r>(r: &ngx_http_request_t) -> Option<(&'r PolicyConf, &'r Decided)> {
     let conf = policy_of(r)?;
-    let record = match find(r.main, conf) {
+    let newest = newest(r);
+    // SAFETY: see newest.
+    let record = match find(unsafe { *newest }, conf) {
         Some(record) => record,
-        None => take(r.main, conf)?,
+        None => take(r.main, newest, conf)?,
     };
     Some((conf, record.decided.as_ref()?))
 }
@@ -52,44 +54,45 @@ pub fn decision<'r>(r: &ngx_http_request_t) -> Option<(&'r PolicyConf, &'r Decid
 /// The decision of a request under the policy in force where it is now, if it has been taken.
 pub fn known_decision<'r>(r: &ngx_http_request_t) -> Option<(&'r PolicyConf, &'r Decided)> {
     let conf = policy_of(r)?;
-    Some((conf, find(r.main, conf)?.decided.as_ref()?))
+    // SAFETY: see newest.
+    let newest = unsafe { *newest(r) };
+    Some((conf, find(newest, conf)?.decided.as_ref()?))
 }
 
-fn find<'r>(main: *mut ngx_http_request_t, conf: &PolicyConf) -> Option<&'r Record> {
+/// Where a client request keeps its newest record; null before the first one. Valid as long as the request.
+fn newest(r: &ngx_http_request_t) -> *mut *mut Record {
+    // SAFETY: a request and its subrequests share their variables: a value for every index that nginx gave out,
+    // all zero at first. `data` is ours alone, as the handler of this variable never touches it.
+    unsafe { (&raw mut (*r.variables.add(INDEX.load(Ordering::Relaxed))).data).cast() }
+}
+
+fn find<'r>(newest: *const Record, conf: &PolicyConf) -> Option<&'r Record> {
+    let mut record = newest;
     // SAFETY: records are linked in the pool of the main request and never removed.
-    unsafe {
-        let mut record = *head(main);
-        while let Some(found) = record.as_ref() {
-            if ptr::eq(found.policy, conf) {
-                return Some(found);
-            }
-            record = found.next;
+    while let Some(found) = unsafe { record.as_ref() } {
+        if ptr::eq(found.policy, conf) {
+            return Some(found);
         }
+        record = found.next;
     }
     None
 }
 
-/// Where a main request keeps its newest record; null before the first one.
-///
-/// # Safety
-/// `main` must be a live main request.
-unsafe fn head(main: *mut ngx_http_request_t) -> *mut *mut Record {
-    // SAFETY: variables has a value for every index that nginx gave out, all zero at first. `data` is ours
-    // alone, as the handler of this variable never runs.
-    unsafe { (&raw mut (*(*main).variables.add(INDEX.load(Ordering::Relaxed))).data).cast() }
-}
-
 /// Takes the decision. `None` when memory is short.
-fn take(main: *mut ngx_http_request_t, conf: &PolicyConf) -> Option<&Record> {
-    // SAFETY: the main request outlives the decision, and no reference to the record is held while deciding.
+fn take<'r>(
+    main: *mut ngx_http_request_t,
+    newest: *mut *mut Record,
+    conf: &PolicyConf,
+) -> Option<&'r Record> {
+    // SAFETY: the main request outlives the decision. No reference to the record is held while deciding, when
+    // a variable that is read may find the record and its missing decision.
     unsafe {
-        let head = head(main);
         let record = ngx_palloc((*main).pool, size_of::<Record>()).cast::<Record>();
         if record.is_null() {
             return None;
         }
-        record.write(Record { policy: conf, decided: None, next: *head });
-        *head = record;
+        record.write(Record { policy: conf, decided: None, next: *newest });
+        *newest = record;
         let view = View::new(main);
         let Decision { release, reason, user, bucket } = decide(&conf.policy, &view)?;
         (*record).decided =

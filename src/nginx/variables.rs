@@ -31,7 +31,7 @@ const VARIABLES: [(&str, Read); 7] = [
     }),
     ("lobechat_canary_reason", |_, decided| Some(Value::Kept(decided.reason.name().as_bytes()))),
     ("lobechat_canary_rule", |conf, decided| match decided.reason {
-        Reason::Route(index) => Some(Value::Kept(&conf.policy.routes[index].text)),
+        Reason::Route(index) => Some(Value::Kept(&conf.policy.routes[index as usize].text)),
         _ => None,
     }),
     ("lobechat_canary_bucket", |_, decided| decided.bucket.map(|bucket| Value::Made(bucket.to_string()))),
