@@ -39,9 +39,7 @@ impl Environment for NginxEnvironment<'_> {
     }
 
     fn read_file(&mut self, path: &[u8]) -> Result<Vec<u8>, String> {
-        let path = [path, b"\0"].concat();
-        let mut name = self.cf.copy(&path).ok_or(NO_MEMORY)?;
-        name.len -= 1;
+        let mut name = self.cf.copy(path).ok_or(NO_MEMORY)?;
         // SAFETY: the name is null-terminated, as ngx_conf_full_name wants it.
         if unsafe { ngx_conf_full_name(self.cf.cycle, &raw mut name, 1) } != NGX_OK as ngx_int_t {
             return Err(NO_MEMORY.to_owned());

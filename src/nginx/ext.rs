@@ -37,7 +37,7 @@ pub trait ConfExt {
     fn warn_at(&self, error: &ConfigError);
     /// Moves `value` into the configuration's pool, which drops it at its end. Null when memory is short.
     fn allocate<T>(&mut self, value: T) -> *mut T;
-    /// A copy of `text` in the configuration's pool.
+    /// A copy of `text` in the configuration's pool, with a zero byte behind it, as nginx's own words have one.
     fn copy(&mut self, text: &[u8]) -> Option<ngx_str_t>;
     /// The main configuration of the HTTP module with this index.
     fn http_main_conf<'a, T>(&self, index: usize) -> &'a mut T;
@@ -93,7 +93,8 @@ impl ConfExt for ngx_conf_t {
     }
 
     fn copy(&mut self, text: &[u8]) -> Option<ngx_str_t> {
-        pool_copy(self.pool, text)
+        let copy = pool_copy(self.pool, &[text, b"\0"].concat())?;
+        Some(ngx_str_t { len: text.len(), ..copy })
     }
 
     fn http_main_conf<'a, T>(&self, index: usize) -> &'a mut T {
