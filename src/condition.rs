@@ -34,8 +34,13 @@ impl Condition {
                 let before = if conditions.is_empty() { "if" } else { "and" };
                 return Err(format!("a condition must follow \"{before}\""));
             };
-            let source = Source::parse(source, names, env)?;
+            refuse_negation(source)?;
+            let text = source;
+            let source = Source::parse(text, names, env)?;
             let (test, after) = Test::parse(after, env)?;
+            if matches!(test, Test::Present) && source.is_never_empty() {
+                return Err(always_holds(text));
+            }
             conditions.push(Condition { source, test });
             match after {
                 [] => return Ok(conditions),
@@ -92,8 +97,41 @@ impl Test {
     }
 }
 
+/// What other languages write in front of a condition.
+fn refuse_negation(word: &[u8]) -> Result<(), String> {
+    match word {
+        b"not" | [b'!', ..] => {
+            Err(format!("unexpected {}: write \"cookie:uid = ''\" for a value that is missing", quote(word)))
+        }
+        [b'(', ..] => Err(format!("unexpected {}: conditions take no parentheses", quote(word))),
+        _ => Ok(()),
+    }
+}
+
+/// `$cookie_a=x` without spaces is a text, and one that is never empty.
+fn always_holds(text: &[u8]) -> String {
+    let word = |b: &u8| b.is_ascii_alphanumeric() || b"${}_".contains(b);
+    let source = text.iter().take_while(|b| word(b)).count();
+    let operator = text[source..].iter().take_while(|b| b"=!~*".contains(b)).count();
+    let hint = match operator {
+        0 => "compare it with \"=\" or another operator".to_owned(),
+        _ => {
+            let (source, rest) = text.split_at(source);
+            let (operator, value) = rest.split_at(operator);
+            format!("write {}, with spaces", quote(&[source, operator, value].join(&b' ')))
+        }
+    };
+    format!("{} is never empty, so the condition always holds: {hint}", quote(text))
+}
+
 fn parse_set(operand: &[u8], env: &mut dyn Environment) -> Result<ValueSet, String> {
     let Some(path) = operand.strip_prefix(b"file:") else {
+        if operand.contains(&b',') && !operand.contains(&b'|') {
+            return Err(format!(
+                "invalid list {}: write values with \"|\" between them, e.g. \"a|b|c\"",
+                quote(operand)
+            ));
+        }
         return ValueSet::from_list(operand).map_err(|e| format!("invalid list {}: {e}", quote(operand)));
     };
     let set = ValueSet::from_lines(env.read_file(path)?)?;
@@ -172,6 +210,13 @@ mod tests {
             ("cookie:c ~ (", "missing )"),
             ("cookie:c in a||b", "an alternative is empty"),
             ("cookie:c in file:missing", "no such file"),
+            ("$v1=x", "write \"$v1 = x\", with spaces"),
+            ("$v1!~*x", "write \"$v1 !~* x\", with spaces"),
+            ("a-$v1", "always holds"),
+            ("not cookie:c", "cookie:uid = ''"),
+            ("!cookie:c", "cookie:uid = ''"),
+            ("(cookie:c)", "no parentheses"),
+            ("cookie:c in a,b", "\"|\" between"),
             ("uid = 7", "did you mean \"cookie:uid\"?"),
         ] {
             let error = parse(text, &mut InputNames::default()).unwrap_err();

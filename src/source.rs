@@ -43,6 +43,11 @@ impl Source {
         }
     }
 
+    /// Whether the value has a part that is always there.
+    pub fn is_never_empty(&self) -> bool {
+        matches!(self, Source::Text(parts) if parts.iter().any(|part| matches!(part, Part::Literal(_))))
+    }
+
     /// The value for a condition; a missing one is empty. `None` when memory is short.
     #[inline]
     pub fn value<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<&'r [u8]> {

@@ -18,20 +18,25 @@ const PATHS: [(&str, &str); 5] = [
     ("/usr/share/nginx/", "@DIR@/"),
 ];
 
-/// The `.conf` files of nginx-conf/.
+/// The `.conf` files of nginx-conf/ and of the directories in it.
 pub fn all() -> Vec<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nginx-conf");
-    let entries = std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
-    let files = entries.map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> =
-        files.filter(|path| path.extension().is_some_and(|e| e == "conf")).collect();
+    let mut files = files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nginx-conf"));
+    files.retain(|path| path.extension().is_some_and(|e| e == "conf"));
     files.sort();
     files
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
 /// Runs `nginx -t` over an example.
 pub fn check(example: &Path) -> Check {
     let dir = temp_dir();
+    // Where an nginx without a path of its own writes its access log.
+    std::fs::create_dir(dir.path().join("logs")).unwrap();
     let text = std::fs::read_to_string(example).unwrap();
     let text: String = text.lines().map(|line| adapt(line) + "\n").collect();
     let text = fill_in(&(preamble() + &text), dir.path(), &mut Vec::new());
