@@ -81,13 +81,11 @@ impl HashMode {
         (bucket, position)
     }
 
-    /// The first position that lies beyond `percent` of all users on this mode's scale.
-    pub fn bound(self, percent: Percent) -> u64 {
-        let points = u64::from(percent.basis_points());
+    /// How many positions `share` of all users has on this mode's scale, rounded down.
+    pub fn width(self, share: Percent) -> u64 {
+        let points = u64::from(share.basis_points());
         match self {
             HashMode::Native | HashMode::Unleash => points,
-            // nginx's `*` takes what is left, the last value included.
-            HashMode::SplitClients if percent == Percent::FULL => 1 << 32,
             HashMode::SplitClients => points * u64::from(u32::MAX) / u64::from(BUCKETS),
         }
     }

@@ -86,30 +86,40 @@ impl InputNames {
 
     #[inline(never)]
     fn read_headers<'r>(&self, request: &'r impl Request, found: &mut [Option<&'r [u8]>]) -> Option<()> {
-        let mut complete = Some(());
+        let mut repeated = false;
         request.for_each_header(self.lengths, |name, value| {
             for (wanted, slot) in self.headers.iter().zip(&mut *found) {
                 if wanted.eq_ignore_ascii_case(name) {
-                    complete = complete.and_then(|()| add_line(slot, wanted, value, request));
+                    repeated |= slot.replace(value).is_some();
                 }
             }
         });
-        complete
+        if repeated {
+            for (name, slot) in self.headers.iter().zip(found) {
+                if slot.is_some() {
+                    *slot = Some(self.join_lines(name, request)?);
+                }
+            }
+        }
+        Some(())
     }
-}
 
-/// Joins the lines of one header by `, ` (RFC 9110 section 5.3), of cookies by `; ` (RFC 9113 section 8.2.3).
-fn add_line<'r>(
-    slot: &mut Option<&'r [u8]>,
-    name: &[u8],
-    value: &'r [u8],
-    request: &'r impl Request,
-) -> Option<()> {
-    *slot = Some(match *slot {
-        None => value,
-        Some(before) => request.concat(&[before, if name == b"cookie" { b"; " } else { b", " }, value])?,
-    });
-    Some(())
+    /// Joins the lines of one header by `, ` (RFC 9110 section 5.3), of cookies by `; ` (RFC 9113 section 8.2.3).
+    /// All at once: one by one, thousands of short lines would cost megabytes.
+    fn join_lines<'r>(&self, wanted: &[u8], request: &'r impl Request) -> Option<&'r [u8]> {
+        let separator: &[u8] = if wanted == b"cookie" { b"; " } else { b", " };
+        let (mut parts, mut enough) = (Vec::new(), Some(()));
+        request.for_each_header(self.lengths, |name, value| {
+            if wanted.eq_ignore_ascii_case(name) {
+                enough = enough.and_then(|()| parts.try_reserve(2).ok());
+                if enough.is_some() {
+                    parts.extend([separator, value]);
+                }
+            }
+        });
+        enough?;
+        request.concat(parts.get(1..).unwrap_or_default())
+    }
 }
 
 /// The values found: those of the cookies, then those of the headers.

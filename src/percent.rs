@@ -28,7 +28,12 @@ impl Percent {
 
     /// What is left to 100 %.
     pub fn rest(self) -> Percent {
-        Percent(Self::FULL.0 - self.0)
+        Self::FULL.minus(self)
+    }
+
+    /// 0 % if `other` is larger.
+    pub fn minus(self, other: Percent) -> Percent {
+        Percent(self.0.saturating_sub(other.0))
     }
 
     pub fn is_whole(self) -> bool {
@@ -61,14 +66,18 @@ impl Percent {
 
 /// `25` surely means `25%`; `0.25` may mean `25%` or `0.25%`, so the sentence shows both.
 fn missing_sign(text: &str) -> String {
-    let hint = match text.parse::<f64>() {
-        Ok(n) if (0.0..1.0).contains(&n) && text.contains('.') => {
-            format!("write \"{}%\" or \"{text}%\"", (n * 10_000.0).round() / 100.0)
-        }
-        Ok(n) if (0.0..=100.0).contains(&n) => format!("write \"{text}%\""),
-        _ => "write a number and a percent sign, e.g. \"10%\"".to_owned(),
+    let ratio = text.parse::<f64>().ok().filter(|n| text.contains('.') && (0.0..1.0).contains(n));
+    let of_ratio = ratio.map(|n| n * 10_000.0).filter(|points| (points - points.round()).abs() < 1e-6);
+    let spellings =
+        of_ratio.map(|points| format!("{}%", points.round() / 100.0)).into_iter().chain([format!("{text}%")]);
+    let right = spellings
+        .filter(|spelling| Percent::parse(spelling).is_ok())
+        .map(|spelling| format!("\"{spelling}\""));
+    let hint = match right.collect::<Vec<_>>() {
+        right if right.is_empty() => "a number and a percent sign, e.g. \"10%\"".to_owned(),
+        right => right.join(" or "),
     };
-    format!("invalid percentage \"{text}\": {hint}")
+    format!("invalid percentage \"{text}\": write {hint}")
 }
 
 impl fmt::Display for Percent {
@@ -101,6 +110,10 @@ mod tests {
             ("10", "write \"10%\""),
             ("0.25", "write \"25%\" or \"0.25%\""),
             ("1", "write \"1%\""),
+            ("+5", "percent sign"),
+            ("1e1", "percent sign"),
+            (".5", "write \"50%\""),
+            ("0.00001", "percent sign"),
             ("canary", "percent sign"),
             ("", "percent sign"),
             ("%", "percent sign"),

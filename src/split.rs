@@ -83,8 +83,8 @@ impl Split {
             }
             placed.push((share.release, start, end));
         }
-        let range = |(release, start, end)| Range { release, start: mode.bound(start), end: mode.bound(end) };
-        Ok(Split { mode, ranges: placed.into_iter().map(range).collect() })
+        placed.sort_unstable_by_key(|&(_, start, _)| start);
+        Ok(Split { mode, ranges: lay_out(mode, &placed) })
     }
 
     /// The release whose range holds `position` (of [`HashMode::place`]); `None` is the stable one.
@@ -97,6 +97,20 @@ impl Split {
     pub fn mode(&self) -> HashMode {
         self.mode
     }
+}
+
+/// Puts ranges and the gaps between them, in their order, side by side on the scale of `mode`. `split_clients` rounds
+/// each share down by itself, the stable one between two others too; its `*` takes what is left, the last value
+/// included.
+fn lay_out(mode: HashMode, placed: &[(usize, Percent, Percent)]) -> SmallVec<[Range; 4]> {
+    let (mut reached, mut position) = (Percent::ZERO, 0);
+    let range = |&(release, from, to): &(usize, Percent, Percent)| {
+        let start = position + mode.width(from.minus(reached));
+        let end = start + mode.width(to.minus(from));
+        (reached, position) = (to, end);
+        Range { release, start, end: if to == Percent::FULL { u64::from(u32::MAX) + 1 } else { end } }
+    };
+    placed.iter().map(range).collect()
 }
 
 impl Share {

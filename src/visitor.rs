@@ -20,6 +20,9 @@ pub fn parse(value: &[u8]) -> Option<(&[u8; 32], Day)> {
     if !hex || !(1..=6).contains(&day.len()) || !day.iter().all(u8::is_ascii_digit) {
         return None;
     }
+    if day.len() > 1 && day[0] == b'0' {
+        return None;
+    }
     Some((id, day.iter().fold(0, |n, b| n * 10 + Day::from(b - b'0'))))
 }
 
@@ -93,6 +96,7 @@ mod tests {
             format!("{id}."),
             format!("{id}.1234567"),
             format!("{id}.12x"),
+            format!("{id}.012"),
             format!("{id}.-1"),
             format!("{id}x.1"),
             format!("{}.1", &id[1..]),

@@ -1,0 +1,65 @@
+//! What must hold of the decision on any request by any policy.
+
+use lobechat_canary::decision::{Decision, Reason, STABLE, decide};
+use lobechat_canary::hash::HashMode;
+use lobechat_canary::policy::Policy;
+use lobechat_canary::user::Visitor;
+
+use super::model;
+use super::stand_ins::PlainRequest;
+
+/// Decides, checks that the parts of the decision agree with each other, and returns it.
+pub fn check<'r>(policy: &Policy, request: &'r PlainRequest) -> Decision<'r> {
+    let decision = decide(policy, request).expect("enough memory");
+    let Decision { release, reason, user, bucket } = &decision;
+    assert!(*release < policy.releases.len(), "release {release} of {}", policy.releases.len());
+    assert_eq!(*bucket, (!user.id.is_empty()).then(|| policy.salt.bucket(user.id)));
+    assert!(bucket.is_none_or(|bucket| bucket < 10_000));
+
+    match (*reason, first_route(policy, request)) {
+        (Reason::Route(index), Some(first)) => {
+            assert_eq!(index as usize, first, "not the first route that matches");
+            assert_eq!(*release, policy.routes[first].release);
+        }
+        (Reason::Split, None) => {
+            let bucket = bucket.expect("a split without a bucket");
+            if policy.split.mode() == HashMode::Native {
+                assert_eq!(*release, policy.split.release_at(u32::from(bucket)).unwrap_or(STABLE));
+            }
+        }
+        (Reason::Anonymous, None) => assert_eq!((*release, *bucket), (STABLE, None)),
+        other => panic!("reason and routes disagree: {other:?}"),
+    }
+    match user.visitor {
+        Visitor::Known(day) => {
+            let cookie = model::cookie(request, &policy.visitor_cookie);
+            let known = model::visitor(&cookie).map(|(digits, day)| (digits.to_vec(), day));
+            assert_eq!(known, Some((user.id.to_vec(), day)), "{:?}", String::from_utf8_lossy(&cookie));
+        }
+        Visitor::New => assert_eq!(user.id, b""),
+        Visitor::Unused => {}
+    }
+    check_again(policy, request, &decision);
+    decision
+}
+
+fn first_route(policy: &Policy, request: &PlainRequest) -> Option<usize> {
+    let mut slots = vec![None; policy.names.count()];
+    let inputs = policy.names.read(request, &mut slots).expect("enough memory");
+    policy.routes.iter().position(|route| route.matches(inputs, request).expect("enough memory"))
+}
+
+/// The same request is decided the same way, or, where memory is short, not at all.
+fn check_again(policy: &Policy, request: &PlainRequest, first: &Decision) {
+    for pieces in [0, 1, 2, usize::MAX] {
+        let request = request.short_of_memory(pieces);
+        match decide(policy, &request) {
+            Some(again) => {
+                let parts =
+                    |d: &Decision| (d.release, d.reason, d.bucket, d.user.visitor, d.user.id.to_vec());
+                assert_eq!(parts(&again), parts(first), "with memory for {pieces} pieces");
+            }
+            None => assert!(pieces < usize::MAX, "undecided in spite of memory"),
+        }
+    }
+}

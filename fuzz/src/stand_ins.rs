@@ -1,0 +1,244 @@
+//! Stand-ins for what the web server gives the core: a request made of plain data, an environment without
+//! nginx, and policies from text.
+
+use std::cell::{Cell, OnceCell};
+use std::fmt;
+
+use lobechat_canary::config::{ConfigError, Environment, Pattern, Place, VariableId};
+use lobechat_canary::inputs::{Lengths, Request};
+use lobechat_canary::policy::{Policy, PolicyBuilder};
+
+/// The variables that [`Server`] knows, by number.
+pub const VARIABLES: [&str; 4] = ["remote_addr", "http_user_agent", "geoip2_country", "key"];
+
+/// A request made of plain data.
+#[derive(Clone, Default)]
+pub struct PlainRequest {
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub query: Vec<u8>,
+    pub variables: [Vec<u8>; VARIABLES.len()],
+    memory: Memory,
+}
+
+/// What [`Request::concat`] has made: a list that only grows, so that references into it stay good.
+#[derive(Default)]
+struct Memory {
+    first: OnceCell<Box<Piece>>,
+    /// How many more pieces there is room for; `None`: any number.
+    room: Cell<Option<usize>>,
+}
+
+struct Piece {
+    text: Vec<u8>,
+    next: OnceCell<Box<Piece>>,
+}
+
+/// A copy of a request starts with nothing made.
+impl Clone for Memory {
+    fn clone(&self) -> Memory {
+        Memory { first: OnceCell::new(), room: self.room.clone() }
+    }
+}
+
+/// One piece after the other: thousands of them would be too deep for the stack.
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let mut next = self.first.take();
+        while let Some(mut piece) = next {
+            next = piece.next.take();
+        }
+    }
+}
+
+impl Memory {
+    fn store(&self, text: Vec<u8>) -> Option<&[u8]> {
+        if let Some(room) = self.room.get() {
+            self.room.set(Some(room.checked_sub(1)?));
+        }
+        let mut end = &self.first;
+        while let Some(piece) = end.get() {
+            end = &piece.next;
+        }
+        Some(&end.get_or_init(|| Box::new(Piece { text, next: OnceCell::new() })).text)
+    }
+}
+
+impl PlainRequest {
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> PlainRequest {
+        self.headers.push((name.as_bytes().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// How many bytes it holds, and how many have been made of them since.
+    pub fn sizes(&self) -> (usize, usize) {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        let sent = headers.chain(self.variables.iter().map(Vec::len)).sum::<usize>() + self.query.len();
+        let pieces = std::iter::successors(self.memory.first.get(), |piece| piece.next.get());
+        (sent, pieces.map(|piece| piece.text.len()).sum())
+    }
+
+    /// The same request, with memory for so many pieces only.
+    pub fn short_of_memory(&self, pieces: usize) -> PlainRequest {
+        let request = self.clone();
+        request.memory.room.set(Some(pieces));
+        request
+    }
+
+    pub fn query(mut self, query: impl AsRef<[u8]>) -> PlainRequest {
+        self.query = query.as_ref().to_vec();
+        self
+    }
+
+    pub fn variable(mut self, name: &str, value: impl AsRef<[u8]>) -> PlainRequest {
+        let number = VARIABLES.iter().position(|known| *known == name);
+        self.variables[number.unwrap_or_else(|| panic!("no variable ${name}"))] = value.as_ref().to_vec();
+        self
+    }
+
+    /// Reads a request of one item a line: `?query`, `$variable=value`, else a header line `Name: value`.
+    /// Bytes that no client can get past nginx are not left out: the core shall not care.
+    pub fn parse(text: &[u8]) -> PlainRequest {
+        let mut request = PlainRequest::default();
+        for line in text.split(|&b| b == b'\n') {
+            match line {
+                [b'?', query @ ..] => request.query = query.to_vec(),
+                [b'$', line @ ..] => {
+                    let (name, value) = cut(line, b'=');
+                    if let Some(variable) = VARIABLES.iter().position(|known| known.as_bytes() == name) {
+                        request.variables[variable] = value.to_vec();
+                    }
+                }
+                _ => {
+                    let (name, value) = cut(line, b':');
+                    request.headers.push((name.to_vec(), value.strip_prefix(b" ").unwrap_or(value).to_vec()));
+                }
+            }
+        }
+        request
+    }
+}
+
+/// What stands before and after the first `at`.
+fn cut(line: &[u8], at: u8) -> (&[u8], &[u8]) {
+    let end = line.iter().position(|&b| b == at).unwrap_or(line.len());
+    (&line[..end], line.get(end + 1..).unwrap_or_default())
+}
+
+/// As [`PlainRequest::parse`] reads it, with escapes.
+impl fmt::Debug for PlainRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.headers {
+            writeln!(f, "{}: {}", name.escape_ascii(), value.escape_ascii())?;
+        }
+        for (name, value) in VARIABLES.iter().zip(&self.variables) {
+            writeln!(f, "${name}={}", value.escape_ascii())?;
+        }
+        writeln!(f, "?{}", self.query.escape_ascii())
+    }
+}
+
+impl Request for PlainRequest {
+    fn for_each_cookie_line<'r>(&'r self, mut visit: impl FnMut(&'r [u8])) {
+        let cookies = self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"cookie"));
+        cookies.for_each(|(_, value)| visit(value));
+    }
+
+    fn for_each_header<'r>(&'r self, lengths: Lengths, mut visit: impl FnMut(&'r [u8], &'r [u8])) {
+        let headers = self.headers.iter().filter(|(name, _)| lengths.contains(name.len()));
+        headers.for_each(|(name, value)| visit(name, value));
+    }
+
+    fn query(&self) -> &[u8] {
+        &self.query
+    }
+
+    fn variable(&self, id: VariableId) -> &[u8] {
+        &self.variables[id.0]
+    }
+
+    fn concat(&self, parts: &[&[u8]]) -> Option<&[u8]> {
+        self.memory.store(parts.concat())
+    }
+}
+
+/// The web server while it reads its configuration. Its regular expressions know no operators: a pattern
+/// matches what contains it; `(*LIMIT_MATCH=0)` in front, as PCRE spells it, makes the engine give up.
+pub struct Server;
+
+/// What `in file:` reads; any other path is missing.
+pub const FILES: [(&str, &[u8]); 3] =
+    [("testers", b"alice\nbob\r\n\n\xe7\x88\xb1\n"), ("empty", b"\n\r\n"), ("one", b"value without an end")];
+
+#[derive(Debug)]
+struct Substring {
+    text: Vec<u8>,
+    caseless: bool,
+    gives_up: bool,
+}
+
+impl Pattern for Substring {
+    fn is_match(&self, text: &[u8]) -> Option<bool> {
+        let same = |window: &[u8]| match self.caseless {
+            true => window.eq_ignore_ascii_case(&self.text),
+            false => window == self.text,
+        };
+        let found = self.text.is_empty() || text.windows(self.text.len()).any(same);
+        (!self.gives_up).then_some(found)
+    }
+}
+
+impl Environment for Server {
+    fn regex(&mut self, pattern: &[u8], caseless: bool) -> Result<Box<dyn Pattern>, String> {
+        if pattern.starts_with(b"(") && !pattern.contains(&b')') {
+            return Err("pcre_compile() failed: missing closing parenthesis".to_owned());
+        }
+        let (gives_up, text) = match pattern.strip_prefix(b"(*LIMIT_MATCH=0)") {
+            Some(rest) => (true, rest),
+            None => (false, pattern),
+        };
+        Ok(Box::new(Substring { text: text.to_vec(), caseless, gives_up }))
+    }
+
+    fn variable(&mut self, name: &[u8]) -> Result<VariableId, String> {
+        let known = VARIABLES.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name));
+        known.map(VariableId).ok_or_else(|| "unknown variable".to_owned())
+    }
+
+    fn read_file(&mut self, path: &[u8]) -> Result<Vec<u8>, String> {
+        let file = FILES.iter().find(|(name, _)| name.as_bytes() == path);
+        file.map(|(_, text)| text.to_vec()).ok_or_else(|| "no such file".to_owned())
+    }
+}
+
+/// The words of a line, parted by blanks; a word in quotes may hold blanks or nothing.
+pub fn words(line: &[u8]) -> Vec<&[u8]> {
+    let mut words = Vec::new();
+    let mut rest = line;
+    loop {
+        rest = rest.trim_ascii_start();
+        let (quote, from) = match rest {
+            [] => return words,
+            [quote @ (b'"' | b'\''), ..] => (Some(*quote), 1),
+            _ => (None, 0),
+        };
+        let ends = |b: &u8| quote.map_or(b.is_ascii_whitespace(), |quote| *b == quote);
+        let end = rest[from..].iter().position(ends).map_or(rest.len(), |n| from + n);
+        words.push(&rest[from..end]);
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+}
+
+/// The policy `name` from a directive a line.
+pub fn policy_named(name: &str, text: &str) -> Result<Policy, ConfigError> {
+    let mut builder = PolicyBuilder::new(name.as_bytes(), Place::default())?;
+    for (number, line) in text.lines().enumerate() {
+        let place = Place { file: "policy".to_owned(), line: number + 1 };
+        builder.directive(&words(line.as_bytes()), &place, &mut Server)?;
+    }
+    builder.finish()
+}
+
+/// The policy `default` from a directive a line; a mistake in it is one of the test.
+pub fn policy(text: &str) -> Policy {
+    policy_named("default", text).unwrap_or_else(|error| panic!("{}\n{text}", error.message))
+}
