@@ -74,11 +74,19 @@ impl HashMode {
         let bucket = bucket_of(hash);
         let position = match self {
             HashMode::Native => u32::from(bucket),
+            _ => self.foreign_position(hash, user),
+        };
+        (bucket, position)
+    }
+
+    #[inline(never)]
+    fn foreign_position(self, hash: u32, user: &[u8]) -> u32 {
+        match self {
+            HashMode::Native => u32::from(bucket_of(hash)),
             // Unleash normalises to n = 1..=100 and enables n <= percentage.
             HashMode::Unleash => hash % 100 * 100,
             HashMode::SplitClients => murmur2(user),
-        };
-        (bucket, position)
+        }
     }
 
     /// How many positions `share` of all users has on this mode's scale, rounded down.

@@ -1,8 +1,6 @@
 //! Where a condition or a user id takes its value from: `cookie:NAME`, `header:NAME`, `arg:NAME` or a text
 //! with nginx variables.
 
-use smallvec::SmallVec;
-
 use crate::config::{Environment, VariableId, quote};
 use crate::inputs::{InputNames, Inputs, Request, argument};
 
@@ -149,8 +147,8 @@ fn join<'r>(parts: &[Part], request: &'r impl Request) -> Option<&'r [u8]> {
     if let [Part::Variable(id)] = parts {
         return Some(request.variable(*id));
     }
-    let mut pieces = SmallVec::<[&[u8]; 8]>::new();
-    pieces.try_reserve(parts.len()).ok()?;
+    let mut pieces = Vec::new();
+    pieces.try_reserve_exact(parts.len()).ok()?;
     pieces.extend(parts.iter().map(|part| match part {
         Part::Literal(literal) => literal,
         Part::Variable(id) => request.variable(*id),

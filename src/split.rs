@@ -4,8 +4,6 @@
 //! from the stable release into that release and never between two others; lowering it gives back the last
 //! to come, first. Stacked ranges (as in `split_clients`) would shift every range behind the one that grows.
 
-use smallvec::SmallVec;
-
 use crate::hash::HashMode;
 use crate::percent::Percent;
 
@@ -61,13 +59,13 @@ struct Range {
 #[derive(Clone, Debug, Default)]
 pub struct Split {
     mode: HashMode,
-    ranges: SmallVec<[Range; 4]>,
+    ranges: Box<[Range]>,
 }
 
 impl Split {
     /// Lays out the ranges on the scale of `mode`.
     pub fn new(mode: HashMode, shares: &[Share]) -> Result<Split, SplitError> {
-        let mut placed: SmallVec<[(usize, Percent, Percent); 4]> = SmallVec::new();
+        let mut placed: Vec<(usize, Percent, Percent)> = Vec::new();
         let mut total = Percent::ZERO;
         for share in shares {
             if mode == HashMode::Unleash && !share.is_whole() {
@@ -102,7 +100,7 @@ impl Split {
 /// Puts ranges and the gaps between them, in their order, side by side on the scale of `mode`. `split_clients` rounds
 /// each share down by itself, the stable one between two others too; its `*` takes what is left, the last value
 /// included.
-fn lay_out(mode: HashMode, placed: &[(usize, Percent, Percent)]) -> SmallVec<[Range; 4]> {
+fn lay_out(mode: HashMode, placed: &[(usize, Percent, Percent)]) -> Box<[Range]> {
     let (mut reached, mut position) = (Percent::ZERO, 0);
     let range = |&(release, from, to): &(usize, Percent, Percent)| {
         let start = position + mode.width(from.minus(reached));
