@@ -24,13 +24,6 @@ pub struct Policy {
     pub expose: bool,
 }
 
-impl Policy {
-    /// Whether answers may get header lines of ours.
-    pub fn adds_headers(&self) -> bool {
-        self.expose || self.users.has_visitors()
-    }
-}
-
 /// A policy while its block is being read.
 #[derive(Debug)]
 pub struct PolicyBuilder {

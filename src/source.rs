@@ -70,8 +70,9 @@ impl Source {
     #[inline]
     pub fn id<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<&'r [u8]> {
         match self {
+            Source::Cookie(slot) => Some(inputs.cookie(*slot)),
             Source::Text(parts) => join_all(parts, request),
-            _ => self.value(inputs, request),
+            _ => self.other_value(inputs, request),
         }
     }
 }

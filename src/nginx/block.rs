@@ -62,6 +62,7 @@ fn read(cf: &mut ngx_conf_t) -> Result<Option<*const PolicyConf>, ConfigError> {
     let conf = cf.allocate(PolicyConf {
         server_timings: policy.releases.iter().map(|r| format!("release;desc=\"{}\"", r.label())).collect(),
         upstreams: block.upstreams,
+        adds_headers: policy.expose || policy.users.has_visitors(),
         used: Cell::new(false),
         policy,
         place,

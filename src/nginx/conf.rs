@@ -49,6 +49,8 @@ pub struct PolicyConf {
     pub upstreams: Vec<*mut ngx_http_upstream_srv_conf_t>,
     /// The `Server-Timing` value of each release.
     pub server_timings: Vec<String>,
+    /// Whether answers may get header lines of ours.
+    pub adds_headers: bool,
     /// Whether a server or location has it in force.
     pub used: Cell<bool>,
 }

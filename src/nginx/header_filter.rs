@@ -35,8 +35,7 @@ pub fn install() {
 unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request whose header is about to go out.
     let request = unsafe { &mut *r };
-    let concerned =
-        ptr::eq(request.main, r) && policy_of(request).is_some_and(|conf| conf.policy.adds_headers());
+    let concerned = ptr::eq(request.main, r) && policy_of(request).is_some_and(|conf| conf.adds_headers);
     let failed = concerned && fails(request);
     let next = NEXT.load(Ordering::Relaxed);
     if failed || next.is_null() {

@@ -31,11 +31,11 @@ impl Request for View<'_> {
     #[cfg(nginx1_23_0)]
     #[inline]
     fn for_each_cookie_line<'r>(&'r self, mut visit: impl FnMut(&'r [u8])) {
-        // SAFETY: nginx links the Cookie lines of a request, which live in its pool and buffers.
+        // SAFETY: nginx links the Cookie lines of a request, which live in its pool and buffers, empty ones too.
         unsafe {
             let mut line = (*self.main).headers_in.cookie;
             while !line.is_null() {
-                visit(bytes((*line).value));
+                visit(slice::from_raw_parts((*line).value.data, (*line).value.len));
                 line = (*line).next;
             }
         }
@@ -44,12 +44,14 @@ impl Request for View<'_> {
     #[cfg(not(nginx1_23_0))]
     #[inline]
     fn for_each_cookie_line<'r>(&'r self, mut visit: impl FnMut(&'r [u8])) {
-        // SAFETY: nginx keeps an array of the Cookie lines of a request, which live in its pool and buffers.
+        // SAFETY: nginx keeps an array of the Cookie lines of a request, which live in its pool and buffers, empty
+        // ones too.
         unsafe {
             let lines = &raw const (*self.main).headers_in.cookies;
             let first = (*lines).elts.cast::<*const ngx_table_elt_t>();
             for index in 0..(*lines).nelts {
-                visit(bytes((**first.add(index)).value));
+                let value = (**first.add(index)).value;
+                visit(slice::from_raw_parts(value.data, value.len));
             }
         }
     }
