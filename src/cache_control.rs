@@ -24,12 +24,13 @@ pub fn make_private(value: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// Splits at commas outside of quoted strings.
+/// Splits at commas outside of quoted strings, in which a backslash keeps the next byte (RFC 9110 section 5.6.4).
 fn split_directives(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut quoted = false;
+    let (mut quoted, mut escaped) = (false, false);
     value
         .split(move |&b| {
-            quoted ^= b == b'"';
+            quoted ^= b == b'"' && !escaped;
+            escaped = quoted && b == b'\\' && !escaped;
             b == b',' && !quoted
         })
         .map(<[u8]>::trim_ascii)
@@ -49,6 +50,7 @@ mod tests {
             ("private, no-store", "private, no-store"),
             ("private=\"set-cookie, x\", max-age=1", "private, max-age=1"),
             ("no-cache=\"a, public\"", "private, no-cache=\"a, public\""),
+            ("x=\"\\\"\", public", "private, x=\"\\\"\""),
         ] {
             assert_eq!(String::from_utf8_lossy(&make_private(before.as_bytes())), after, "{before}");
         }

@@ -90,8 +90,10 @@ fn checked_name<'t>(text: &[u8], name: &'t [u8]) -> Result<&'t [u8], String> {
     if name.is_empty() {
         return Err(format!("invalid source {}: a name must follow the colon", quote(text)));
     }
-    // A token of RFC 9110 section 5.6.2, less `$`, which would look like a variable, and what nginx quotes.
-    let token = |&b: &u8| b.is_ascii_alphanumeric() || b"#%&'*+-.^_`|".contains(&b);
+    // A token of RFC 9110 section 5.6.2, less `$`, which would look like a variable, and `!` and `~`, which would
+    // look like operators; in a query `&` and `#` end an argument.
+    let ends = |b: &u8| text.starts_with(b"arg:") && b"&#".contains(b);
+    let token = |b: &u8| (b.is_ascii_alphanumeric() || b"#%&'*+-.^_`|".contains(b)) && !ends(b);
     if !name.iter().all(token) {
         return Err(format!(
             "invalid source {}: the name after the colon is taken literally and may not hold {}",
@@ -202,6 +204,7 @@ mod tests {
             ("cookie:a~*b", "write \"cookie:a ~* b\", with spaces"),
             ("cookie:$x1", "taken literally"),
             ("header:x y", "taken literally"),
+            ("arg:a&b", "may not hold \"&\""),
             ("$", "invalid variable name"),
             ("a${v1", "closing bracket"),
             ("$1", "no meaning here"),
