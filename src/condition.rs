@@ -1,5 +1,6 @@
 //! The conditions of a `route` line: a source, and what its value must be.
 
+use crate::claims::Claim;
 use crate::config::{Environment, Pattern, quote};
 use crate::inputs::{InputNames, Inputs, Request};
 use crate::source::Source;
@@ -53,6 +54,9 @@ impl Condition {
     /// `None` when memory is short.
     #[inline]
     pub fn holds<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<bool> {
+        if let Source::Claim(slot) = self.source {
+            return Some(self.test.holds_for(inputs.claim(slot)));
+        }
         let value = self.source.value(inputs, request)?;
         Some(match &self.test {
             Test::Equal { text, wanted } => (value == &**text) == *wanted,
@@ -70,6 +74,23 @@ impl Test {
             // An engine that gave up has found neither a match nor the absence of one.
             Test::Matches { pattern, wanted } => pattern.is_match(value) == Some(*wanted),
             Test::In(set) => set.contains(value),
+        }
+    }
+
+    /// A list equals, matches or is in whatever one of its elements does.
+    fn holds_for(&self, claim: &Claim) -> bool {
+        match self {
+            Test::Equal { text, wanted } => claim.elements().any(|e| e.as_bytes() == &**text) == *wanted,
+            Test::Matches { pattern, wanted } => {
+                let mut gave_up = false;
+                let found = claim.elements().any(|element| {
+                    let matched = pattern.is_match(element.as_bytes());
+                    gave_up |= matched.is_none();
+                    matched == Some(true)
+                });
+                found == *wanted && (found || !gave_up)
+            }
+            Test::Present | Test::In(_) => claim.elements().any(|element| self.holds(element.as_bytes())),
         }
     }
 

@@ -45,6 +45,24 @@ pub trait Environment {
     fn regex(&mut self, pattern: &[u8], caseless: bool) -> Result<Box<dyn Pattern>, String>;
     fn variable(&mut self, name: &[u8]) -> Result<VariableId, String>;
     fn read_file(&mut self, path: &[u8]) -> Result<Vec<u8>, String>;
+    /// Reads keys that may be read again later; a `secret` is nobody else's business.
+    fn read_key(&mut self, path: &[u8], secret: bool) -> Result<(KeyFile, Vec<u8>), String>;
+    /// An environment variable, which workers and a later binary keep, too.
+    fn environment_variable(&mut self, name: &[u8]) -> Result<Vec<u8>, String>;
+    /// Random bytes that stay the same until the server starts again.
+    fn random_key(&mut self) -> Result<[u8; 32], String>;
+    /// Declares a variable whose value is a claim.
+    fn claim_variable(&mut self, name: &[u8]) -> Result<VariableId, String>;
+    fn warn(&mut self, message: &str);
+}
+
+/// A file with keys.
+#[derive(Clone, Debug)]
+pub struct KeyFile {
+    /// Absolute.
+    pub path: String,
+    pub secret: bool,
+    pub place: Place,
 }
 
 /// Text of the configuration as it is shown in an error.
@@ -102,5 +120,28 @@ pub mod testing {
                 Ok(b"one\ntwo\r\n\nthree".to_vec())
             }
         }
+
+        /// A key file holds its name, and a newline.
+        fn read_key(&mut self, path: &[u8], secret: bool) -> Result<(KeyFile, Vec<u8>), String> {
+            self.read_file(path)?;
+            let name = String::from_utf8_lossy(path).into_owned();
+            let text = [path, b"\n"].concat();
+            Ok((KeyFile { path: name, secret, place: Place::default() }, text))
+        }
+
+        fn environment_variable(&mut self, name: &[u8]) -> Result<Vec<u8>, String> {
+            self.read_file(name)?;
+            Ok(name.to_vec())
+        }
+
+        fn random_key(&mut self) -> Result<[u8; 32], String> {
+            Ok([7; 32])
+        }
+
+        fn claim_variable(&mut self, name: &[u8]) -> Result<VariableId, String> {
+            self.variable(name)
+        }
+
+        fn warn(&mut self, _: &str) {}
     }
 }

@@ -74,6 +74,15 @@ impl CookieNames {
     }
 }
 
+/// Calls `visit` with the name and the value of each pair of a `Cookie` line.
+pub fn each_pair<'r>(line: &'r [u8], mut visit: impl FnMut(&'r [u8], &'r [u8])) {
+    for pair in line.split(|&b| b == b';').map(trim_spaces) {
+        if let Some(equals) = memchr::memchr(b'=', pair) {
+            visit(pair[..equals].trim_ascii_end(), trim_spaces(&pair[equals + 1..]));
+        }
+    }
+}
+
 /// Bytes that differ in case only have the same lower five bits.
 fn initial(first: u8) -> usize {
     usize::from(first) % INITIALS

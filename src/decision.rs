@@ -1,8 +1,13 @@
 //! The decision: which release answers a request, and why. Called by the glue, once for each client request
 //! and policy.
 //!
-//! Order: `route` lines from top to bottom, then the user's bucket, then the stable release.
+//! Order: `route` lines from top to bottom, then a valid remember cookie, then the user's bucket, then the
+//! stable release.
 
+use std::rc::Rc;
+
+use crate::claims::Claims;
+use crate::identity::{self, Outcome};
 use crate::inputs::{Inputs, Request};
 use crate::policy::Policy;
 use crate::user::User;
@@ -15,6 +20,8 @@ pub const STABLE: usize = 0;
 pub enum Reason {
     /// A `route` line, by its index.
     Route(u32),
+    /// A cookie of a `route` line that matched before, by its index.
+    Remembered(u32),
     /// The user's bucket.
     Split,
     /// No user id, so the stable release.
@@ -26,8 +33,17 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Reason::Route(_) => "route",
+            Reason::Remembered(_) => "remembered",
             Reason::Split => "split",
             Reason::Anonymous => "anonymous",
+        }
+    }
+
+    /// The route that led to the release, now or earlier.
+    pub fn route(self) -> Option<usize> {
+        match self {
+            Reason::Route(index) | Reason::Remembered(index) => Some(index as usize),
+            Reason::Split | Reason::Anonymous => None,
         }
     }
 }
@@ -40,29 +56,52 @@ pub struct Decision<'r> {
     pub user: User<'r>,
     /// The user's native bucket, 0 to 9999; none without a user.
     pub bucket: Option<u16>,
+    /// Whether the answer has to carry a cookie that remembers the route.
+    pub remember: bool,
+    pub claims: Option<Rc<Claims>>,
+    pub identity: Option<Outcome>,
 }
 
 /// Decides `request` by `policy`. `None` when memory is short.
 #[inline]
 pub fn decide<'r>(policy: &Policy, request: &'r impl Request) -> Option<Decision<'r>> {
     // On the stack, unless a policy reads an unusual number of names.
-    let (mut few, mut many) = ([None; 6], None);
+    let (mut few, mut many) = ([None; 12], None);
     let slots = match few.get_mut(..policy.names.count()) {
         Some(few) => few,
         None => many.insert(empty_slots(policy.names.count())?),
     };
     let inputs = policy.names.read(request, slots)?;
+    let found = match &*policy.identities {
+        [] => identity::Found::default(),
+        identities => identity::find(identities, &policy.names.claims, inputs, request)?,
+    };
+    let inputs = inputs.with(found.claims.as_deref());
+
     let route = first_route(policy, inputs, request)?;
-    let user = policy.users.identify(inputs, request)?;
+    let (remembered, remember) = match &policy.remember {
+        None => (None, false),
+        Some(_) => remembered(policy, route, inputs, request),
+    };
+    let user = policy.users.identify(inputs, request, &policy.cookie_keys.borrow())?;
     let place = (!user.id.is_empty()).then(|| policy.split.mode().place(&policy.salt, user.id));
-    let (release, reason) = match route {
-        Some(index) => (policy.routes[index].release, Reason::Route(index as u32)),
-        None => match place {
+    let (release, reason) = match (route, remembered) {
+        (Some(index), _) => (policy.routes[index].release, Reason::Route(index as u32)),
+        (None, Some(index)) => (policy.routes[index].release, Reason::Remembered(index as u32)),
+        (None, None) => match place {
             Some((_, position)) => (policy.split.release_at(position).unwrap_or(STABLE), Reason::Split),
             None => (STABLE, Reason::Anonymous),
         },
     };
-    Some(Decision { release, reason, user, bucket: place.map(|(bucket, _)| bucket) })
+    Some(Decision {
+        release,
+        reason,
+        user,
+        bucket: place.map(|(bucket, _)| bucket),
+        remember,
+        claims: found.claims,
+        identity: found.outcome,
+    })
 }
 
 #[cold]
@@ -85,4 +124,32 @@ fn first_route<'r>(
         }
     }
     Some(None)
+}
+
+/// The route that a remember cookie names, and whether the route that matched now needs a cookie of its own: there
+/// is none, it names another route, or it is past half its life.
+#[inline(never)]
+fn remembered(
+    policy: &Policy,
+    route: Option<usize>,
+    inputs: Inputs<'_, '_>,
+    request: &impl Request,
+) -> (Option<usize>, bool) {
+    let Some(remember) = &policy.remember else {
+        return (None, false);
+    };
+    let life = |index: usize| policy.routes[index].remember;
+    if route.is_some_and(|index| life(index).is_none()) {
+        return (None, false);
+    }
+    let now = request.now();
+    let keys = policy.cookie_keys.borrow();
+    let enrolment = remember.read(inputs.cookie(remember.slot), &policy.routes, &keys, now);
+    let is_fresh = |index: usize| {
+        enrolment.is_some_and(|enrolment| {
+            let age = now.saturating_sub(enrolment.issued);
+            enrolment.route == index && life(index).is_some_and(|life| age <= life / 2)
+        })
+    };
+    (enrolment.map(|enrolment| enrolment.route), route.is_some_and(|index| !is_fresh(index)))
 }

@@ -1,7 +1,7 @@
 //! Where a user id falls: the bucket of the native hash, and the two foreign ways of counting that a
 //! migration may ask for. Used by the split, by `$lobechat_canary_bucket` and `$lobechat_canary_user`.
 
-use sha2::{Digest, Sha256};
+use openssl::sha::Sha256;
 
 use crate::murmur3::Murmur3;
 use crate::percent::Percent;
@@ -47,7 +47,10 @@ impl Salt {
 
     /// The first 64 bits of SHA-256 of `salt:user`: tells users apart in logs without naming them.
     pub fn pseudonym(&self, user: &[u8]) -> u64 {
-        let digest = Sha256::new().chain_update(&self.text).chain_update(user).finalize();
+        let mut digest = Sha256::new();
+        digest.update(&self.text);
+        digest.update(user);
+        let digest = digest.finish();
         digest.iter().take(8).fold(0, |word, &byte| word << 8 | u64::from(byte))
     }
 }

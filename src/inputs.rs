@@ -1,7 +1,9 @@
 //! What a policy reads of a request: found in one pass over the header lines, for all names at once.
 
+use crate::claims::{Claim, ClaimNames, Claims};
 use crate::config::VariableId;
 use crate::cookie::CookieNames;
+use crate::failure::Failure;
 
 /// A client request as the decision sees it. Implemented by the glue over nginx's request.
 pub trait Request {
@@ -19,6 +21,10 @@ pub trait Request {
     }
     /// The parts in a row, in memory of the request's own. `None` when memory is short.
     fn concat(&self, parts: &[&[u8]]) -> Option<&[u8]>;
+    /// Seconds since 1970-01-01 UTC.
+    fn now(&self) -> u64;
+    /// Told of each token that gives no claims, and of the identity that looked at it.
+    fn token_refused(&self, kind: &str, failure: Failure);
 }
 
 /// A set of lengths; from 63 on they count as one. Spares most header lines a look at their names.
@@ -37,9 +43,10 @@ impl Lengths {
     }
 }
 
-/// The cookie and header names that a policy's sources read. A name's index is its slot in [`Inputs`].
+/// The names of cookies, headers and claims that a policy's sources read. A name's index is its slot in [`Inputs`].
 #[derive(Debug, Default)]
 pub struct InputNames {
+    pub claims: ClaimNames,
     cookies: CookieNames,
     headers: Vec<Box<[u8]>>,
     lengths: Lengths,
@@ -59,7 +66,7 @@ impl InputNames {
         })
     }
 
-    /// How many values a request may give.
+    /// How many cookies and headers a request may give.
     pub fn count(&self) -> usize {
         self.cookies.len() + self.headers.len()
     }
@@ -81,7 +88,7 @@ impl InputNames {
         if !headers.is_empty() {
             self.read_headers(request, headers)?;
         }
-        Some(Inputs { slots, cookies: self.cookies.len() })
+        Some(Inputs { slots, cookies: self.cookies.len(), claims: None })
     }
 
     #[inline(never)]
@@ -122,14 +129,25 @@ impl InputNames {
     }
 }
 
-/// The values found: those of the cookies, then those of the headers.
+/// The values found: those of the cookies, then those of the headers; and verified claims.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'s, 'r> {
     slots: &'s [Option<&'r [u8]>],
     cookies: usize,
+    claims: Option<&'s Claims>,
 }
 
-impl<'r> Inputs<'_, 'r> {
+impl<'s, 'r> Inputs<'s, 'r> {
+    /// The same, once an identity has been verified.
+    #[inline]
+    pub fn with(self, claims: Option<&'s Claims>) -> Inputs<'s, 'r> {
+        Inputs { claims, ..self }
+    }
+
+    pub fn claim(self, slot: usize) -> &'s Claim {
+        self.claims.map_or(&Claim::Missing, |claims| claims.get(slot))
+    }
+
     #[inline]
     pub fn cookie(self, index: usize) -> &'r [u8] {
         self.slots[index].unwrap_or_default()
@@ -163,6 +181,8 @@ pub mod testing {
         pub headers: Vec<(&'static str, Vec<u8>)>,
         pub query: &'static str,
         pub variables: Vec<&'static str>,
+        pub now: u64,
+        pub refused: std::cell::RefCell<Vec<String>>,
     }
 
     impl TestRequest {
@@ -195,6 +215,14 @@ pub mod testing {
 
         fn concat(&self, parts: &[&[u8]]) -> Option<&[u8]> {
             Some(parts.concat().leak())
+        }
+
+        fn now(&self) -> u64 {
+            self.now
+        }
+
+        fn token_refused(&self, kind: &str, failure: Failure) {
+            self.refused.borrow_mut().push(format!("{kind}:{}", failure.name()));
         }
     }
 }

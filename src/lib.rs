@@ -7,19 +7,34 @@
 
 #![deny(unsafe_code)]
 
+pub mod algorithm;
+pub mod cache;
 pub mod cache_control;
+pub mod claims;
 pub mod condition;
 pub mod config;
 pub mod cookie;
+pub mod cookie_keys;
 pub mod decision;
+pub mod duration;
+pub mod failure;
 pub mod hash;
+pub mod identity;
 pub mod inputs;
+pub mod json;
+pub mod jwe;
+pub mod jwk;
+pub mod jws;
+pub mod keep;
+pub mod mac;
 pub mod murmur3;
 pub mod navigation;
 pub mod percent;
 pub mod policy;
 pub mod release;
+pub mod remember;
 pub mod route;
+pub mod set_cookie;
 pub mod source;
 pub mod split;
 pub mod user;

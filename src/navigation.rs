@@ -35,6 +35,17 @@ pub fn is_navigation(is_get: bool, request: &impl Request) -> bool {
     navigation && !prefetch
 }
 
+/// Whether a browser fetches something that nobody waits for, and may throw it away.
+pub fn is_prefetch(request: &impl Request) -> bool {
+    let mut prefetch = false;
+    request.for_each_header(Lengths::ALL, |name, value| {
+        if name.eq_ignore_ascii_case(b"sec-purpose") || name.eq_ignore_ascii_case(b"purpose") {
+            prefetch |= is_prefix(value, b"prefetch");
+        }
+    });
+    prefetch
+}
+
 fn is_prefix(text: &[u8], prefix: &[u8]) -> bool {
     text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }

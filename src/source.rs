@@ -1,6 +1,7 @@
-//! Where a condition or a user id takes its value from: `cookie:NAME`, `header:NAME`, `arg:NAME` or a text
-//! with nginx variables.
+//! Where a condition or a user id takes its value from: `cookie:NAME`, `header:NAME`, `arg:NAME`, `claim:PATH`
+//! or a text with nginx variables.
 
+use crate::claims::Claim;
 use crate::config::{Environment, VariableId, quote};
 use crate::inputs::{InputNames, Inputs, Request, argument};
 
@@ -10,6 +11,7 @@ pub enum Source {
     Cookie(usize),
     Header(usize),
     Argument(Box<[u8]>),
+    Claim(usize),
     Text(Box<[Part]>),
 }
 
@@ -29,6 +31,9 @@ impl Source {
             Ok(Source::Header(names.header(checked_name(text, name)?)))
         } else if let Some(name) = text.strip_prefix(b"arg:") {
             Ok(Source::Argument(checked_name(text, name)?.into()))
+        } else if let Some(path) = text.strip_prefix(b"claim:") {
+            refuse_operator(text, path)?;
+            Ok(Source::Claim(names.claims.slot(path)?))
         } else if text.contains(&b'$') {
             Ok(Source::Text(parse_text(text, env)?))
         } else if text.contains(&b':') {
@@ -62,6 +67,11 @@ impl Source {
             Source::Cookie(slot) => Some(inputs.cookie(*slot)),
             Source::Header(slot) => Some(inputs.header(*slot)),
             Source::Argument(name) => Some(argument(request.query(), name)),
+            // A list as one text, which only a user id wants; conditions look at its elements.
+            Source::Claim(slot) => match inputs.claim(*slot) {
+                Claim::Missing => Some(&[]),
+                claim => request.concat(&claim.parts()),
+            },
             Source::Text(parts) => join(parts, request),
         }
     }
@@ -77,9 +87,10 @@ impl Source {
     }
 }
 
-const FORMS: &str = "a source is \"cookie:NAME\", \"header:NAME\", \"arg:NAME\" or a text with a variable such as \"$remote_addr\"";
+const FORMS: &str = "a source is \"cookie:NAME\", \"header:NAME\", \"arg:NAME\", \"claim:PATH\" or a text with a variable such as \"$remote_addr\"";
 
-fn checked_name<'t>(text: &[u8], name: &'t [u8]) -> Result<&'t [u8], String> {
+/// Refuses `cookie:a=b`, which was meant for a condition.
+fn refuse_operator(text: &[u8], name: &[u8]) -> Result<(), String> {
     if let Some(at) = name.iter().position(|b| b"=!~".contains(b)) {
         let (name, rest) = (&text[..text.len() - name.len() + at], &name[at..]);
         let operator = rest.iter().take_while(|b| b"=!~*".contains(b)).count();
@@ -87,6 +98,11 @@ fn checked_name<'t>(text: &[u8], name: &'t [u8]) -> Result<&'t [u8], String> {
         let spaced = [name, operator, value].map(String::from_utf8_lossy).join(" ");
         return Err(format!("invalid source {}: write \"{}\", with spaces", quote(text), spaced.trim_end()));
     }
+    Ok(())
+}
+
+fn checked_name<'t>(text: &[u8], name: &'t [u8]) -> Result<&'t [u8], String> {
+    refuse_operator(text, name)?;
     if name.is_empty() {
         return Err(format!("invalid source {}: a name must follow the colon", quote(text)));
     }
@@ -199,6 +215,9 @@ mod tests {
         for (text, hint) in [
             ("uid", "did you mean \"cookie:uid\"?"),
             ("claims:role", "unknown source"),
+            ("claim:", "a name is empty"),
+            ("claim:a..b", "a name is empty"),
+            ("claim:role=tester", "write \"claim:role = tester\", with spaces"),
             ("cookie:", "a name must follow"),
             ("cookie:a=b", "write \"cookie:a = b\", with spaces"),
             ("cookie:a~*b", "write \"cookie:a ~* b\", with spaces"),

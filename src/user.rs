@@ -1,7 +1,10 @@
 //! The `user` directive: the id by which users are split.
 
-use crate::config::{Environment, arity};
+use crate::config::{Environment, arity, quote};
+use crate::cookie_keys::CookieKeys;
+use crate::duration;
 use crate::inputs::{InputNames, Inputs, Request};
+use crate::keep::Keep;
 use crate::source::Source;
 use crate::visitor::{self, Day};
 
@@ -9,6 +12,8 @@ use crate::visitor::{self, Day};
 #[derive(Debug)]
 pub struct UserSources {
     sources: Vec<Source>,
+    /// The claim whose values a cookie keeps, by its place among the sources.
+    keep: Option<(usize, Keep)>,
     /// The slot of the visitor cookie.
     visitor: Option<usize>,
 }
@@ -19,6 +24,8 @@ pub struct User<'r> {
     /// Empty: nobody knows.
     pub id: &'r [u8],
     pub visitor: Visitor,
+    /// Whether a cookie has to be set that keeps the id.
+    pub keep: bool,
 }
 
 /// What the visitor cookie has to do with a request.
@@ -33,58 +40,123 @@ pub enum Visitor {
     Known(Day),
 }
 
-const FORM: &str = "user source [source ...] [visitor]";
+const FORM: &str = "user source [keep=time] [source ...] [visitor]";
 
 impl UserSources {
-    /// Parses the words after `user`; `cookie` is the name of the policy's visitor cookie.
+    /// Parses the words after `user` in the policy of this name; `cookie` is the name of its visitor cookie.
     pub fn parse(
         words: &[&[u8]],
+        policy: &str,
         cookie: &str,
         names: &mut InputNames,
         env: &mut dyn Environment,
     ) -> Result<UserSources, String> {
-        let (visitor, sources) = match words {
+        let (visitor, words) = match words {
+            [] => return Err(arity("user", FORM)),
             [sources @ .., b"visitor"] => (true, sources),
             _ => (false, words),
         };
-        if words.is_empty() {
-            return Err(arity("user", FORM));
-        }
-        if sources.contains(&&b"visitor"[..]) {
+        if words.contains(&&b"visitor"[..]) {
             return Err("\"visitor\" must stand once, and last, in \"user\" directive: it always has an id"
                 .to_owned());
         }
-        let parse = |source: &&[u8]| {
-            Source::parse(source, names, env).map_err(|e| format!("{e} in \"user\" directive"))
-        };
-        let sources = sources.iter().map(parse).collect::<Result<_, _>>()?;
-        Ok(UserSources { sources, visitor: visitor.then(|| names.cookie(cookie.as_bytes())) })
+        let mut users = UserSources { sources: Vec::new(), keep: None, visitor: None };
+        let mut last: &[u8] = b"";
+        for word in words {
+            let added = match word.strip_prefix(b"keep=") {
+                Some(time) => users.keep_last(last, time, policy, names),
+                None => Source::parse(word, names, env).map(|source| users.sources.push(source)),
+            };
+            added.map_err(|e| format!("{e} in \"user\" directive"))?;
+            last = word;
+        }
+        users.visitor = visitor.then(|| names.cookie(cookie.as_bytes()));
+        Ok(users)
     }
 
-    /// `user visitor;`, what a policy without a `user` directive has.
-    pub fn visitor_only(cookie: &str, names: &mut InputNames) -> UserSources {
-        UserSources { sources: Vec::new(), visitor: Some(names.cookie(cookie.as_bytes())) }
+    fn keep_last(
+        &mut self,
+        source: &[u8],
+        time: &[u8],
+        policy: &str,
+        names: &mut InputNames,
+    ) -> Result<(), String> {
+        if !matches!(self.sources.last(), Some(Source::Claim(_))) || !source.starts_with(b"claim:") {
+            return Err(format!(
+                "{} must follow a claim, e.g. \"user claim:sub keep=30d visitor;\"",
+                quote(&[b"keep=", time].concat())
+            ));
+        }
+        if self.keep.is_some() {
+            return Err("\"keep=\" is duplicate: a policy keeps one claim".to_owned());
+        }
+        let life = duration::parse(time)?;
+        if life == 0 {
+            return Err("\"keep=\" needs a time above 0, or leave it out".to_owned());
+        }
+        self.keep = Some((self.sources.len() - 1, Keep::new(policy, source, life, names)));
+        Ok(())
+    }
+
+    /// What a policy without a `user` directive has: the claim `sub`, if there is an identity, then the visitor.
+    pub fn default_for(identity: bool, cookie: &str, names: &mut InputNames) -> Result<UserSources, String> {
+        let claim = if identity { Some(names.claims.slot(b"sub")?) } else { None };
+        let sources = claim.map(Source::Claim).into_iter().collect();
+        Ok(UserSources { sources, keep: None, visitor: Some(names.cookie(cookie.as_bytes())) })
     }
 
     pub fn has_visitors(&self) -> bool {
         self.visitor.is_some()
     }
 
+    pub fn keep(&self) -> Option<&Keep> {
+        self.keep.as_ref().map(|(_, keep)| keep)
+    }
+
     /// `None` when memory is short.
     #[inline]
-    pub fn identify<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<User<'r>> {
-        for source in &self.sources {
+    pub fn identify<'r>(
+        &self,
+        inputs: Inputs<'_, 'r>,
+        request: &'r impl Request,
+        keys: &CookieKeys,
+    ) -> Option<User<'r>> {
+        for (place, source) in self.sources.iter().enumerate() {
             let id = source.id(inputs, request)?;
-            if !id.is_empty() {
-                return Some(User { id, visitor: Visitor::Unused });
+            let user = match &self.keep {
+                Some((kept, keep)) if *kept == place => kept_user(keep, id, inputs, request, keys)?,
+                _ => User { id, ..User::default() },
+            };
+            if !user.id.is_empty() {
+                return Some(user);
             }
         }
         let Some(slot) = self.visitor else {
             return Some(User::default());
         };
         Some(match visitor::parse(inputs.cookie(slot)) {
-            Some((id, day)) => User { id, visitor: Visitor::Known(day) },
-            None => User { id: &[], visitor: Visitor::New },
+            Some((id, day)) => User { id, visitor: Visitor::Known(day), keep: false },
+            None => User { id: &[], visitor: Visitor::New, keep: false },
         })
     }
+}
+
+/// The claim's value, or what a cookie has kept of it. `None` when memory is short.
+#[inline(never)]
+fn kept_user<'r>(
+    keep: &Keep,
+    id: &'r [u8],
+    inputs: Inputs<'_, 'r>,
+    request: &'r impl Request,
+    keys: &CookieKeys,
+) -> Option<User<'r>> {
+    let now = request.now();
+    let kept = keep.read(inputs.cookie(keep.slot), keys, now);
+    Some(match kept {
+        kept if !id.is_empty() => {
+            User { id, visitor: Visitor::Unused, keep: keep.is_due(kept.as_ref(), id, now) }
+        }
+        Some(kept) => User { id: request.concat(&[&kept.id])?, ..User::default() },
+        None => User::default(),
+    })
 }

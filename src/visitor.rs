@@ -3,7 +3,7 @@
 //! Its value is `<32 hex digits>.<issue day>`. Only the digits are the id; the day tells when to renew.
 //! Whoever forges it chooses a bucket for himself, no more.
 
-use std::fmt::Write;
+use crate::set_cookie;
 
 /// Days since 1970-01-01 UTC.
 pub type Day = u32;
@@ -41,25 +41,10 @@ pub fn digits(random: [u8; 16]) -> [u8; 32] {
     id
 }
 
-/// The default name of a cookie of ours: two policies on one host do not share it.
-pub fn cookie_name(policy: &str) -> String {
-    match policy {
-        "default" => "lobechat_visitor".to_owned(),
-        _ => format!("lobechat_visitor_{policy}"),
-    }
-}
-
-/// The `Set-Cookie` value (RFC 6265 section 4.1).
+/// The `Set-Cookie` value.
 pub fn set_cookie(name: &str, id: &[u8; 32], today: Day, secure: bool) -> String {
-    let mut text = String::with_capacity(160);
     let id = String::from_utf8_lossy(id);
-    let max_age = LIFE * 86_400;
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{name}={id}.{today}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax");
-    if secure {
-        text.push_str("; Secure");
-    }
-    text
+    set_cookie::line(name, format_args!("{id}.{today}"), u64::from(LIFE) * 86_400, secure)
 }
 
 #[cfg(test)]
@@ -113,11 +98,5 @@ mod tests {
         for (day, due) in [(100, false), (85, false), (84, true), (0, true), (101, true)] {
             assert_eq!(is_due(day, 100), due, "{day}");
         }
-    }
-
-    #[test]
-    fn names() {
-        assert_eq!(cookie_name("default"), "lobechat_visitor");
-        assert_eq!(cookie_name("chat"), "lobechat_visitor_chat");
     }
 }

@@ -21,31 +21,47 @@ pub fn check(text: &[u8]) {
         }
         _ => (&b"default"[..], &lines[..]),
     };
+    let mut server = Server { keys: keys(), ..Server::default() };
     let mut builder = match PolicyBuilder::new(name, place(0)) {
         Ok(builder) => builder,
         Err(message) => return check_error(&message.into(), 0),
     };
     for (number, words) in lines.iter().enumerate() {
-        match builder.directive(words, &place(number + 1), &mut Server) {
+        match builder.directive(words, &place(number + 1), &mut server) {
             Err(message) => check_error(&message.into(), lines.len()),
-            Ok(()) => check_repeated(&mut builder, words, number + 1),
+            Ok(()) => check_repeated(&mut builder, words, number + 1, &mut server),
         }
     }
-    match builder.finish() {
+    match builder.finish(&mut server) {
         Err(error) => check_error(&error, lines.len()),
         Ok(policy) => check_policy(&policy),
     }
+}
+
+/// Some that can be used, and some that cannot.
+fn keys() -> Vec<(String, Vec<u8>)> {
+    let key = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
+    vec![
+        key("secret", "0123456789abcdef0123456789abcdef0123456789abcdef\n"),
+        key("short", "0123456789abcdef"),
+        key("empty", ""),
+        key(
+            "jwks",
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+        ),
+        key("no-keys", r#"{"keys":[{"kty":"oct","k":"c2hvcnQ"}]}"#),
+    ]
 }
 
 fn place(line: usize) -> Place {
     Place { file: "policy".to_owned(), line }
 }
 
-/// Only `route` may stand twice with the same words.
-fn check_repeated(builder: &mut PolicyBuilder, words: &[&[u8]], line: usize) {
-    let once: [&[u8]; 5] = [b"release", b"user", b"salt", b"hash", b"expose"];
+/// Only `route` and `identity` may stand twice with the same words.
+fn check_repeated(builder: &mut PolicyBuilder, words: &[&[u8]], line: usize, server: &mut Server) {
+    let once: [&[u8]; 7] = [b"release", b"user", b"salt", b"hash", b"claim", b"cookie_key", b"expose"];
     if words.first().is_some_and(|directive| once.contains(directive)) {
-        let error = builder.directive(words, &place(line), &mut Server).expect_err("a second time");
+        let error = builder.directive(words, &place(line), server).expect_err("a second time");
         assert!(error.contains("duplicate"), "{error}");
     }
 }

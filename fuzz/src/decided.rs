@@ -1,5 +1,6 @@
 //! What must hold of the decision on any request by any policy.
 
+use lobechat_canary::claims::Claims;
 use lobechat_canary::decision::{Decision, Reason, STABLE, decide};
 use lobechat_canary::hash::HashMode;
 use lobechat_canary::policy::Policy;
@@ -11,15 +12,19 @@ use super::stand_ins::PlainRequest;
 /// Decides, checks that the parts of the decision agree with each other, and returns it.
 pub fn check<'r>(policy: &Policy, request: &'r PlainRequest) -> Decision<'r> {
     let decision = decide(policy, request).expect("enough memory");
-    let Decision { release, reason, user, bucket } = &decision;
+    let Decision { release, reason, user, bucket, claims, .. } = &decision;
     assert!(*release < policy.releases.len(), "release {release} of {}", policy.releases.len());
     assert_eq!(*bucket, (!user.id.is_empty()).then(|| policy.salt.bucket(user.id)));
     assert!(bucket.is_none_or(|bucket| bucket < 10_000));
 
-    match (*reason, first_route(policy, request)) {
+    match (*reason, first_route(policy, request, claims.as_deref())) {
         (Reason::Route(index), Some(first)) => {
             assert_eq!(index as usize, first, "not the first route that matches");
             assert_eq!(*release, policy.routes[first].release);
+        }
+        (Reason::Remembered(index), None) => {
+            assert!(policy.routes[index as usize].remember.is_some());
+            assert_eq!(*release, policy.routes[index as usize].release);
         }
         (Reason::Split, None) => {
             let bucket = bucket.expect("a split without a bucket");
@@ -43,9 +48,9 @@ pub fn check<'r>(policy: &Policy, request: &'r PlainRequest) -> Decision<'r> {
     decision
 }
 
-fn first_route(policy: &Policy, request: &PlainRequest) -> Option<usize> {
+fn first_route(policy: &Policy, request: &PlainRequest, claims: Option<&Claims>) -> Option<usize> {
     let mut slots = vec![None; policy.names.count()];
-    let inputs = policy.names.read(request, &mut slots).expect("enough memory");
+    let inputs = policy.names.read(request, &mut slots).expect("enough memory").with(claims);
     policy.routes.iter().position(|route| route.matches(inputs, request).expect("enough memory"))
 }
 

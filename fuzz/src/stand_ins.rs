@@ -1,10 +1,11 @@
 //! Stand-ins for what the web server gives the core: a request made of plain data, an environment without
 //! nginx, and policies from text.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 
-use lobechat_canary::config::{ConfigError, Environment, Pattern, Place, VariableId};
+use lobechat_canary::config::{ConfigError, Environment, KeyFile, Pattern, Place, VariableId};
+use lobechat_canary::failure::Failure;
 use lobechat_canary::inputs::{Lengths, Request};
 use lobechat_canary::policy::{Policy, PolicyBuilder};
 
@@ -17,7 +18,10 @@ pub struct PlainRequest {
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
     pub query: Vec<u8>,
     pub variables: [Vec<u8>; VARIABLES.len()],
+    /// Seconds since 1970-01-01 UTC.
+    pub now: u64,
     memory: Memory,
+    refused: RefCell<Vec<(String, Failure)>>,
 }
 
 /// What [`Request::concat`] has made: a list that only grows, so that references into it stay good.
@@ -82,6 +86,16 @@ impl PlainRequest {
         let request = self.clone();
         request.memory.room.set(Some(pieces));
         request
+    }
+
+    pub fn at(mut self, now: u64) -> PlainRequest {
+        self.now = now;
+        self
+    }
+
+    /// What the identities have said of its tokens since the last call.
+    pub fn take_refused(&self) -> Vec<(String, Failure)> {
+        self.refused.take()
     }
 
     pub fn query(mut self, query: impl AsRef<[u8]>) -> PlainRequest {
@@ -159,11 +173,31 @@ impl Request for PlainRequest {
     fn concat(&self, parts: &[&[u8]]) -> Option<&[u8]> {
         self.memory.store(parts.concat())
     }
+
+    fn now(&self) -> u64 {
+        self.now
+    }
+
+    fn token_refused(&self, kind: &str, failure: Failure) {
+        self.refused.borrow_mut().push((kind.to_owned(), failure));
+    }
 }
 
 /// The web server while it reads its configuration. Its regular expressions know no operators: a pattern
 /// matches what contains it; `(*LIMIT_MATCH=0)` in front, as PCRE spells it, makes the engine give up.
-pub struct Server;
+#[derive(Default)]
+pub struct Server {
+    /// The content of key files and environment variables, by path or name.
+    pub keys: Vec<(String, Vec<u8>)>,
+    pub warnings: Vec<String>,
+}
+
+impl Server {
+    fn key(&self, name: &[u8]) -> Result<Vec<u8>, String> {
+        let known = self.keys.iter().find(|(known, _)| known.as_bytes() == name);
+        known.map(|(_, text)| text.clone()).ok_or_else(|| "no such key".to_owned())
+    }
+}
 
 /// What `in file:` reads; any other path is missing.
 pub const FILES: [(&str, &[u8]); 3] =
@@ -208,6 +242,29 @@ impl Environment for Server {
         let file = FILES.iter().find(|(name, _)| name.as_bytes() == path);
         file.map(|(_, text)| text.to_vec()).ok_or_else(|| "no such file".to_owned())
     }
+
+    fn read_key(&mut self, path: &[u8], secret: bool) -> Result<(KeyFile, Vec<u8>), String> {
+        let file = KeyFile { path: String::from_utf8_lossy(path).into(), secret, place: Place::default() };
+        Ok((file, self.key(path)?))
+    }
+
+    fn environment_variable(&mut self, name: &[u8]) -> Result<Vec<u8>, String> {
+        self.key(name)
+    }
+
+    fn random_key(&mut self) -> Result<[u8; 32], String> {
+        Ok([7; 32])
+    }
+
+    /// Numbered apart from the others.
+    fn claim_variable(&mut self, name: &[u8]) -> Result<VariableId, String> {
+        let number = name.iter().fold(0, |number, b| number * 31 + usize::from(*b) % 31);
+        Ok(VariableId(VARIABLES.len() + number % 1000))
+    }
+
+    fn warn(&mut self, message: &str) {
+        self.warnings.push(message.to_owned());
+    }
 }
 
 /// The words of a line, parted by blanks; a word in quotes may hold blanks or nothing.
@@ -230,12 +287,17 @@ pub fn words(line: &[u8]) -> Vec<&[u8]> {
 
 /// The policy `name` from a directive a line.
 pub fn policy_named(name: &str, text: &str) -> Result<Policy, ConfigError> {
+    policy_on(&mut Server::default(), name, text)
+}
+
+/// The same, with the keys of `server`.
+pub fn policy_on(server: &mut Server, name: &str, text: &str) -> Result<Policy, ConfigError> {
     let mut builder = PolicyBuilder::new(name.as_bytes(), Place::default())?;
     for (number, line) in text.lines().enumerate() {
         let place = Place { file: "policy".to_owned(), line: number + 1 };
-        builder.directive(&words(line.as_bytes()), &place, &mut Server)?;
+        builder.directive(&words(line.as_bytes()), &place, server)?;
     }
-    builder.finish()
+    builder.finish(server)
 }
 
 /// The policy `default` from a directive a line; a mistake in it is one of the test.

@@ -1,0 +1,304 @@
+//! Reads the directives of a policy one by one, and checks what only the whole block shows. Used by the glue's
+//! block parser, by tests and by fuzz targets.
+
+use std::cell::RefCell;
+
+use super::shares::split;
+use super::{KeyUser, Policy};
+use crate::config::{ConfigError, Environment, KeyFile, Place, VariableId, arity, is_name, quote};
+use crate::cookie_keys::CookieKeys;
+use crate::hash::{HashMode, Salt};
+use crate::identity::Identity;
+use crate::inputs::InputNames;
+use crate::release::Release;
+use crate::remember::Remember;
+use crate::route::Route;
+use crate::set_cookie;
+use crate::user::UserSources;
+
+/// A policy while its block is being read.
+#[derive(Debug)]
+pub struct PolicyBuilder {
+    name: String,
+    visitor_cookie: String,
+    place: Place,
+    releases: Vec<Release>,
+    routes: Vec<(Route<Box<[u8]>>, Place)>,
+    names: InputNames,
+    users: Option<UserSources>,
+    salt: Option<Salt>,
+    hash: Option<HashMode>,
+    expose: Option<bool>,
+    identities: Vec<Identity>,
+    claim_variables: Vec<(VariableId, usize)>,
+    /// The first directive that reads a claim.
+    first_claim: Option<Place>,
+    cookie_keys: Option<CookieKeys>,
+    key_files: Vec<(KeyFile, KeyUser)>,
+}
+
+impl PolicyBuilder {
+    /// Starts the policy `name`, whose block begins at `place`.
+    pub fn new(name: &[u8], place: Place) -> Result<PolicyBuilder, String> {
+        if !is_name(name, b"") || name == b"off" {
+            return Err(format!(
+                "invalid policy name {}: use 1 to 63 of a-z, 0-9, \"_\", \"-\", but not \"off\"",
+                quote(name)
+            ));
+        }
+        let name = String::from_utf8_lossy(name).into_owned();
+        let visitor_cookie = set_cookie::name("visitor", &name);
+        Ok(PolicyBuilder {
+            name,
+            visitor_cookie,
+            place,
+            releases: Vec::new(),
+            routes: Vec::new(),
+            names: InputNames::default(),
+            users: None,
+            salt: None,
+            hash: None,
+            expose: None,
+            identities: Vec::new(),
+            claim_variables: Vec::new(),
+            first_claim: None,
+            cookie_keys: None,
+            key_files: Vec::new(),
+        })
+    }
+
+    /// Takes one directive, its name first.
+    pub fn directive(
+        &mut self,
+        words: &[&[u8]],
+        place: &Place,
+        env: &mut dyn Environment,
+    ) -> Result<(), String> {
+        let [directive, words @ ..] = words else {
+            return Ok(());
+        };
+        let result = self.take(directive, words, place, env);
+        if !self.names.claims.is_empty() {
+            self.first_claim.get_or_insert_with(|| place.clone());
+        }
+        result
+    }
+
+    fn take(
+        &mut self,
+        directive: &[u8],
+        words: &[&[u8]],
+        place: &Place,
+        env: &mut dyn Environment,
+    ) -> Result<(), String> {
+        match directive {
+            b"release" => self.release(words, place),
+            b"route" => {
+                self.routes.push((Route::parse(words, &mut self.names, env)?, place.clone()));
+                Ok(())
+            }
+            b"user" => {
+                let users =
+                    UserSources::parse(words, &self.name, &self.visitor_cookie, &mut self.names, env)?;
+                once("user", &mut self.users, users)
+            }
+            b"salt" => match words {
+                [text] if !text.is_empty() => once("salt", &mut self.salt, Salt::new(text)),
+                _ => Err(arity("salt", "salt text")),
+            },
+            b"hash" => {
+                let mode = one_of("hash", words, "native | unleash | split_clients", HashMode::parse)?;
+                once("hash", &mut self.hash, mode)
+            }
+            b"identity" => {
+                let (identity, file) = Identity::parse(words, &mut self.names, env)?;
+                self.key_files.extend(file.map(|file| (file, KeyUser::Identity(self.identities.len()))));
+                self.identities.push(identity);
+                Ok(())
+            }
+            b"claim" => self.claim(words, env),
+            b"cookie_key" => self.cookie_key(words, env),
+            b"expose" => {
+                let on = one_of("expose", words, "on | off", parse_flag)?;
+                once("expose", &mut self.expose, on)
+            }
+            b"include" => Err(arity("include", "include file | mask")),
+            _ => Err(format!(
+                "unknown directive {} in \"lobechat_canary\" block: it takes release, route, user, salt, hash, identity, claim, cookie_key, expose and include",
+                quote(directive)
+            )),
+        }
+    }
+
+    fn claim(&mut self, words: &[&[u8]], env: &mut dyn Environment) -> Result<(), String> {
+        let [[b'$', name @ ..], path] = words else {
+            return Err(arity("claim", "claim $variable path"));
+        };
+        if name.is_empty() || !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') {
+            return Err(format!("invalid variable name {} in \"claim\" directive", quote(words[0])));
+        }
+        let path = path.strip_prefix(b"claim:").unwrap_or(path);
+        let slot = self.names.claims.slot(path).map_err(|e| format!("{e} in \"claim\" directive"))?;
+        let variable = env.claim_variable(name)?;
+        if self.claim_variables.iter().any(|(known, _)| *known == variable) {
+            return Err(format!("duplicate variable {} in \"claim\" directive", quote(words[0])));
+        }
+        self.claim_variables.push((variable, slot));
+        Ok(())
+    }
+
+    fn cookie_key(&mut self, words: &[&[u8]], env: &mut dyn Environment) -> Result<(), String> {
+        let [path] = words else {
+            return Err(arity("cookie_key", "cookie_key file"));
+        };
+        let (file, text) = env.read_key(path, true)?;
+        let keys = CookieKeys::parse(&text)
+            .map_err(|e| format!("cannot use {} in \"cookie_key\" directive: {e}", quote(path)))?;
+        self.key_files.push((file, KeyUser::Cookies));
+        once("cookie_key", &mut self.cookie_keys, keys)
+    }
+
+    /// The last release that was read; the glue looks up its upstream.
+    pub fn last_release(&self) -> Option<&Release> {
+        self.releases.last()
+    }
+
+    fn release(&mut self, words: &[&[u8]], place: &Place) -> Result<(), String> {
+        let release = Release::parse(words, self.releases.is_empty(), place)?;
+        if let Some(other) = self.releases.iter().find(|other| other.name == release.name) {
+            return Err(format!(
+                "duplicate release \"{}\": it stands already in {}",
+                release.name,
+                at(&other.place)
+            ));
+        }
+        if release.name == "stable" && !self.releases.is_empty() {
+            return Err(
+                "release \"stable\" must stand first: the first release is the stable one, whatever its name"
+                    .to_owned(),
+            );
+        }
+        self.releases.push(release);
+        Ok(())
+    }
+
+    /// Checks what only the whole block shows.
+    pub fn finish(mut self, env: &mut dyn Environment) -> Result<Policy, ConfigError> {
+        if self.releases.is_empty() {
+            let message = format!(
+                "no release in policy \"{}\": declare one with \"release stable upstream;\"",
+                self.name
+            );
+            return Err(ConfigError::at(&self.place, message));
+        }
+        let split = split(&self.name, self.hash.unwrap_or_default(), &self.releases)?;
+        let routes: Vec<Route> = std::mem::take(&mut self.routes)
+            .into_iter()
+            .map(|(route, place)| resolve(route, &place, &self.releases))
+            .collect::<Result<_, _>>()?;
+        self.check_claims(env)?;
+        let users = match self.users.take() {
+            Some(users) => users,
+            None => {
+                let identity = !self.identities.is_empty();
+                UserSources::default_for(identity, &self.visitor_cookie, &mut self.names)?
+            }
+        };
+        let remember = routes.iter().any(|route| route.remember.is_some());
+        let remember = remember.then(|| Remember::new(&self.name, &mut self.names));
+        let cookie_keys = match self.cookie_keys.take() {
+            Some(keys) => keys,
+            None if remember.is_none() && users.keep().is_none() => CookieKeys::default(),
+            None => self.random_keys(env)?,
+        };
+        Ok(Policy {
+            users,
+            salt: self.salt.unwrap_or_else(|| Salt::new(self.name.as_bytes())),
+            expose: self.expose.unwrap_or_default(),
+            name: self.name,
+            visitor_cookie: self.visitor_cookie,
+            releases: self.releases,
+            routes,
+            names: self.names,
+            split,
+            identities: self.identities,
+            claim_variables: self.claim_variables,
+            remember,
+            cookie_keys: RefCell::new(cookie_keys),
+            key_files: self.key_files,
+        })
+    }
+
+    fn check_claims(&self, env: &mut dyn Environment) -> Result<(), ConfigError> {
+        match &self.first_claim {
+            Some(place) if self.identities.is_empty() => {
+                let message = format!(
+                    "a claim is read here, but policy \"{}\" has no identity that it could come from: add one with \"identity jwt keys=file;\", \"identity better_auth secret=file;\" or \"identity authjs secret=file;\"",
+                    self.name
+                );
+                Err(ConfigError::at(place, message))
+            }
+            None if !self.identities.is_empty() && self.users.is_some() => {
+                env.warn(&format!("policy \"{}\" has an identity, but reads no claim of it", self.name));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn random_keys(&self, env: &mut dyn Environment) -> Result<CookieKeys, ConfigError> {
+        env.warn(&format!(
+            "policy \"{}\" has \"remember=\" or \"keep=\", but no \"cookie_key\": its cookies end when nginx restarts, and no other nginx can read them",
+            self.name
+        ));
+        Ok(CookieKeys::random(&env.random_key()?)?)
+    }
+}
+
+fn resolve(route: Route<Box<[u8]>>, place: &Place, releases: &[Release]) -> Result<Route, ConfigError> {
+    match releases.iter().position(|release| *release.name.as_bytes() == *route.release) {
+        Some(release) => Ok(route.resolve(release)),
+        None => {
+            let known: Vec<_> = releases.iter().map(|release| release.name.as_str()).collect();
+            let message = format!(
+                "unknown release {} in route {}: the policy has {}",
+                quote(&route.release),
+                quote(&route.text),
+                known.join(", ")
+            );
+            Err(ConfigError::at(place, message))
+        }
+    }
+}
+
+fn parse_flag(text: &[u8]) -> Option<bool> {
+    match text {
+        b"on" => Some(true),
+        b"off" => Some(false),
+        _ => None,
+    }
+}
+
+fn one_of<T>(
+    directive: &str,
+    words: &[&[u8]],
+    choices: &str,
+    parse: fn(&[u8]) -> Option<T>,
+) -> Result<T, String> {
+    let [word] = words else {
+        return Err(arity(directive, &format!("{directive} {choices}")));
+    };
+    parse(word)
+        .ok_or_else(|| format!("invalid value {} in \"{directive}\" directive: write {choices}", quote(word)))
+}
+
+fn once<T>(directive: &str, slot: &mut Option<T>, value: T) -> Result<(), String> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("\"{directive}\" directive is duplicate: a policy has one")),
+    }
+}
+
+fn at(place: &Place) -> String {
+    format!("{}:{}", place.file, place.line)
+}

@@ -1,0 +1,61 @@
+//! The split of a policy's releases, and what is said when their weights cannot stand together. Used by the builder.
+
+use crate::config::ConfigError;
+use crate::hash::HashMode;
+use crate::release::Release;
+use crate::split::{Anchor, Share, Split, SplitError};
+
+/// The split of the releases of policy `name`.
+pub fn split(name: &str, mode: HashMode, releases: &[Release]) -> Result<Split, ConfigError> {
+    let share = |(release, r): (usize, &Release)| Share {
+        release,
+        anchor: r.from.or_else(|| Anchor::default_of(release)),
+        weight: r.weight,
+    };
+    let shares: Vec<Share> = releases.iter().enumerate().skip(1).map(share).collect();
+    Split::new(mode, &shares).map_err(|error| explain(&error, name, releases))
+}
+
+fn explain(error: &SplitError, policy: &str, releases: &[Release]) -> ConfigError {
+    let name = |release: usize| &releases[release].name;
+    let (release, message) = match *error {
+        SplitError::NoAnchor { release } => (
+            release,
+            format!(
+                "release \"{}\" has a weight but no place to grow from: the second and third release have one by themselves, give it \"from=P\"",
+                name(release)
+            ),
+        ),
+        SplitError::TooMuch { release } => (
+            release,
+            format!(
+                "the weights of policy \"{}\" add up to more than 100%: lower \"weight=\" of release \"{}\" or another",
+                policy,
+                name(release)
+            ),
+        ),
+        SplitError::PastTop { release, from, weight } => (
+            release,
+            format!(
+                "release \"{}\" with weight={weight} from={from} ends above 100%: lower one of them, or write \"from=top\"",
+                name(release)
+            ),
+        ),
+        SplitError::Overlap { release, other } => (
+            release,
+            format!(
+                "the users of release \"{}\" overlap those of release \"{}\": move one of them with \"from=\"",
+                name(release),
+                name(other)
+            ),
+        ),
+        SplitError::NotWhole { release } => (
+            release,
+            format!(
+                "release \"{}\" needs whole percents in \"weight=\" and \"from=\": \"hash unleash\" knows no others",
+                name(release)
+            ),
+        ),
+    };
+    ConfigError::at(&releases[release].place, message)
+}
