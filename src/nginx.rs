@@ -8,6 +8,7 @@ mod ext;
 mod guard;
 mod header_filter;
 mod in_force;
+mod key_files;
 mod layout;
 mod record;
 mod request;
@@ -50,6 +51,8 @@ pub static mut ngx_http_lobechat_canary_module: ngx_module_t = ngx_module_t {
     ctx: &raw const CONTEXT as *mut c_void,
     commands: &raw mut COMMANDS as *mut ngx_command_t,
     type_: NGX_HTTP_MODULE as ngx_uint_t,
+    init_module: Some(key_files::init_module),
+    init_process: Some(key_files::init_process),
     ..ngx_module_t::default()
 };
 

@@ -11,6 +11,7 @@ use super::conf::{LevelConf, MainConf, PolicyConf};
 use super::environment::NginxEnvironment;
 use super::ext::{ConfExt, bytes};
 use super::guard::guard;
+use super::key_files::{Stamp, Watched};
 use super::{NGX_CONF_ERROR, NGX_CONF_OK, context_index, upstream};
 use crate::config::ConfigError;
 use crate::policy::PolicyBuilder;
@@ -19,6 +20,8 @@ use crate::policy::PolicyBuilder;
 struct Block {
     builder: PolicyBuilder,
     upstreams: Vec<*mut ngx_http_upstream_srv_conf_t>,
+    /// The states of the key files that were read, by path.
+    stamps: Vec<(String, Stamp)>,
 }
 
 /// Handles `lobechat_canary [name] { … }`.
@@ -54,15 +57,23 @@ fn read(cf: &mut ngx_conf_t) -> Result<Option<*const PolicyConf>, ConfigError> {
             other.place.file, other.place.line
         )));
     }
-    let mut block = Block { builder, upstreams: Vec::new() };
+    let mut block = Block { builder, upstreams: Vec::new(), stamps: Vec::new() };
     if !read_lines(cf, &mut block) {
         return Ok(None);
     }
-    let policy = block.builder.finish()?;
+    let policy = block.builder.finish(&mut NginxEnvironment { cf, stamps: &mut block.stamps })?;
+    let watched = policy.key_files.iter().filter_map(|(file, user)| {
+        let (_, stamp) = block.stamps.iter().find(|(path, _)| *path == file.path)?;
+        Some(Watched::new(file.clone(), *user, *stamp))
+    });
     let conf = cf.allocate(PolicyConf {
+        watched: watched.collect(),
         server_timings: policy.releases.iter().map(|r| format!("release;desc=\"{}\"", r.label())).collect(),
         upstreams: block.upstreams,
-        adds_headers: policy.expose || policy.users.has_visitors(),
+        adds_headers: policy.expose
+            || policy.users.has_visitors()
+            || policy.users.keep().is_some()
+            || policy.remember.is_some(),
         used: Cell::new(false),
         policy,
         place,
@@ -97,7 +108,8 @@ extern "C" fn line(cf: *mut ngx_conf_t, command: *mut ngx_command_t, conf: *mut 
             return unsafe { ngx_conf_include(cf, command, conf) };
         }
         let place = cf.place();
-        let result = block.builder.directive(&words, &place, &mut NginxEnvironment { cf });
+        let result =
+            block.builder.directive(&words, &place, &mut NginxEnvironment { cf, stamps: &mut block.stamps });
         if let Err(message) = result {
             cf.emerg(&message);
             return NGX_CONF_ERROR;

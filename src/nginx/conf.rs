@@ -7,6 +7,7 @@ use nginx_sys::*;
 
 use super::context_index;
 use super::ext::bytes;
+use super::key_files::Watched;
 use crate::config::Place;
 use crate::policy::Policy;
 
@@ -18,11 +19,18 @@ pub struct MainConf {
     pub upstream: *mut ngx_http_upstream_srv_conf_t,
     /// Variables that policies read, with the place that names them: nginx looks them up at the very end.
     pub variables: Vec<(Box<[u8]>, Place)>,
+    /// The variables that `claim` lines declare, whatever the policy.
+    pub claim_variables: Vec<Box<[u8]>>,
 }
 
 impl Default for MainConf {
     fn default() -> Self {
-        MainConf { policies: Vec::new(), upstream: ptr::null_mut(), variables: Vec::new() }
+        MainConf {
+            policies: Vec::new(),
+            upstream: ptr::null_mut(),
+            variables: Vec::new(),
+            claim_variables: Vec::new(),
+        }
     }
 }
 
@@ -51,6 +59,7 @@ pub struct PolicyConf {
     pub server_timings: Vec<String>,
     /// Whether answers may get header lines of ours.
     pub adds_headers: bool,
+    pub watched: Vec<Watched>,
     /// Whether a server or location has it in force.
     pub used: Cell<bool>,
 }

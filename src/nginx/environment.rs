@@ -1,15 +1,22 @@
 //! What a policy borrows from nginx while it is read: regular expressions, variables and files.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::OnceLock;
+
 use nginx_sys::*;
 
 use super::conf::MainConf;
-use super::context_index;
 use super::ext::{ConfExt, bytes, ngx_str};
+use super::key_files::{self, Stamp};
 use super::shim::{canary_regex_compile, canary_regex_exec};
-use crate::config::{ConfigError, Environment, Pattern, Place, VariableId, quote};
+use super::{context_index, variables};
+use crate::config::{ConfigError, Environment, KeyFile, Pattern, Place, VariableId, quote};
 
 pub struct NginxEnvironment<'a> {
     pub cf: &'a mut ngx_conf_t,
+    /// The states of the key files that were read, by path.
+    pub stamps: &'a mut Vec<(String, Stamp)>,
 }
 
 impl Environment for NginxEnvironment<'_> {
@@ -39,14 +46,90 @@ impl Environment for NginxEnvironment<'_> {
     }
 
     fn read_file(&mut self, path: &[u8]) -> Result<Vec<u8>, String> {
+        let name = self.full_name(path)?;
+        std::fs::read(&name).map_err(|error| format!("cannot read file \"{name}\": {error}"))
+    }
+
+    fn read_key(&mut self, path: &[u8], secret: bool) -> Result<(KeyFile, Vec<u8>), String> {
+        let path = self.full_name(path)?;
+        let (text, stamp, mode) =
+            key_files::read(&path).map_err(|error| format!("cannot read key file \"{path}\": {error}"))?;
+        if secret && mode & 0o004 != 0 {
+            self.warn(&format!("everybody can read the secret in \"{path}\": write \"chmod o= {path}\""));
+        }
+        self.stamps.push((path.clone(), stamp));
+        Ok((KeyFile { path, secret, place: self.cf.place() }, text))
+    }
+
+    fn environment_variable(&mut self, name: &[u8]) -> Result<Vec<u8>, String> {
+        if name.is_empty() || name.contains(&b'=') {
+            return Err(format!("invalid name {} after \"env:\"", quote(name)));
+        }
+        let value = std::env::var_os(OsStr::from_bytes(name)).ok_or_else(|| {
+            format!(
+                "environment variable {} is not set where nginx starts: set it there (for systemd: \"Environment=\" or \"EnvironmentFile=\"), or write \"secret=file\"",
+                quote(name)
+            )
+        })?;
+        self.keep_in_environment(name).ok_or(NO_MEMORY)?;
+        Ok(value.into_vec())
+    }
+
+    fn random_key(&mut self) -> Result<[u8; 32], String> {
+        // Stays the same over reloads, which read the configuration in the same process.
+        static KEY: OnceLock<[u8; 32]> = OnceLock::new();
+        if let Some(key) = KEY.get() {
+            return Ok(*key);
+        }
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|error| format!("no random number for a key: {error}"))?;
+        Ok(*KEY.get_or_init(|| key))
+    }
+
+    fn claim_variable(&mut self, name: &[u8]) -> Result<VariableId, String> {
+        let main: &mut MainConf = self.cf.http_main_conf(context_index());
+        let name = name.to_ascii_lowercase().into_boxed_slice();
+        if let Some(index) = main.claim_variables.iter().position(|known| *known == name) {
+            return Ok(VariableId(index));
+        }
+        let index = main.claim_variables.len();
+        if !variables::register_claim(self.cf, &name, index) {
+            return Err(format!(
+                "variable \"${}\" exists already: choose another name",
+                String::from_utf8_lossy(&name)
+            ));
+        }
+        main.claim_variables.push(name);
+        Ok(VariableId(index))
+    }
+
+    fn warn(&mut self, message: &str) {
+        self.cf.warn_at(&ConfigError::from(message.to_owned()));
+    }
+}
+
+impl NginxEnvironment<'_> {
+    /// Relative to the directory of the configuration.
+    fn full_name(&mut self, path: &[u8]) -> Result<String, String> {
         let mut name = self.cf.copy(path).ok_or(NO_MEMORY)?;
         // SAFETY: the name is null-terminated, as ngx_conf_full_name wants it.
         if unsafe { ngx_conf_full_name(self.cf.cycle, &raw mut name, 1) } != NGX_OK as ngx_int_t {
             return Err(NO_MEMORY.to_owned());
         }
         // SAFETY: ngx_conf_full_name leaves a name in the configuration's pool.
-        let name = String::from_utf8_lossy(unsafe { bytes(name) }).into_owned();
-        std::fs::read(&name).map_err(|error| format!("cannot read file \"{name}\": {error}"))
+        Ok(String::from_utf8_lossy(unsafe { bytes(name) }).into_owned())
+    }
+
+    /// As nginx's own `env NAME;` does: without it workers, and the binary after an upgrade, would not have it.
+    fn keep_in_environment(&mut self, name: &[u8]) -> Option<()> {
+        let copy = self.cf.copy(name)?;
+        // SAFETY: the core module has made its configuration, whose `env` is an array of ngx_str_t; the copy lives as
+        // long as it and ends with a zero byte, which nginx looks for.
+        unsafe {
+            let core = *(*self.cf.cycle).conf_ctx.add(ngx_core_module.index).cast::<*mut ngx_core_conf_t>();
+            let place = ngx_array_push(&raw mut (*core).env).cast::<ngx_str_t>();
+            place.as_mut().map(|place| *place = copy)
+        }
     }
 }
 

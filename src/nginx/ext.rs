@@ -122,7 +122,7 @@ pub fn pool_copy(pool: *mut ngx_pool_t, text: &[u8]) -> Option<ngx_str_t> {
 }
 
 /// Logs a message of the configuration that belongs to a line read earlier, as ngx_conf_log_error would have.
-fn log_at(log: *mut ngx_log_t, level: u32, message: &str, place: &Place) {
+pub fn log_at(log: *mut ngx_log_t, level: u32, message: &str, place: &Place) {
     write_log(log, level, &format!("{message} in {}:{}", place.file, place.line));
 }
 

@@ -10,12 +10,12 @@ use super::conf::{PolicyConf, host_of, policy_of};
 use super::ext::{bytes, ngx_str, pool_copy, write_log};
 use super::guard::guard;
 use super::record::{Decided, known_decision};
-use super::request::{View, for_each_line};
+use super::request::{View, for_each_line, now};
 use super::shim::{canary_connection_is_tls, canary_request_cached};
 use super::upstream::{NAME, is_delegated};
 use crate::cache_control::{SHARED_CACHE_HEADERS, make_private};
 use crate::inputs::Lengths;
-use crate::navigation::is_navigation;
+use crate::navigation::{is_navigation, is_prefetch};
 use crate::user::Visitor;
 use crate::visitor::{self, Day};
 
@@ -56,13 +56,21 @@ fn fails(r: &mut ngx_http_request_t) -> bool {
 
 /// `None` when memory is short.
 fn answer(r: &mut ngx_http_request_t) -> Option<()> {
-    let main = ptr::from_mut(r);
-    let Some((conf, decided)) = known_decision(r) else {
+    let Some((conf, decided)) = known_decision(r).filter(|_| r.headers_out.status >= 200) else {
         return Some(());
     };
-    if r.headers_out.status < 200 || !is_served(r, conf, decided) {
-        return Some(());
+    if is_served(r, conf, decided) {
+        served(r, conf, decided)?;
     }
+    // SAFETY: a main request, which outlives the view.
+    if (decided.remember || decided.keep) && !is_prefetch(&unsafe { View::new(r) }) {
+        set_enrolments(r, conf, decided)?;
+    }
+    Some(())
+}
+
+/// What only the answer of a release carries.
+fn served(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> Option<()> {
     if conf.policy.expose {
         push_header(r, "X-LobeChat-Release", conf.policy.releases[decided.release].name.as_bytes())?;
         push_header(r, "Server-Timing", conf.server_timings[decided.release].as_bytes())?;
@@ -74,7 +82,7 @@ fn answer(r: &mut ngx_http_request_t) -> Option<()> {
         Visitor::Known(day) => visitor::is_due(day, today),
     };
     // SAFETY: a main request, which outlives the view.
-    let view = unsafe { View::new(main) };
+    let view = unsafe { View::new(r) };
     if is_due && is_html(r) && is_navigation(view.is_get(), &view) {
         set_visitor(r, conf, decided, today)?;
     }
@@ -124,9 +132,7 @@ fn set_visitor(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided,
             }
         },
     };
-    // SAFETY: the accessor only reads.
-    let secure = unsafe { canary_connection_is_tls(r.connection) } != 0;
-    let cookie = visitor::set_cookie(&conf.policy.visitor_cookie, &id, today, secure);
+    let cookie = visitor::set_cookie(&conf.policy.visitor_cookie, &id, today, is_tls(r));
     push_header(r, "Set-Cookie", cookie.as_bytes())?;
     keep_from_shared_caches(r)
 }
@@ -135,6 +141,43 @@ fn new_id() -> Result<[u8; 32], getrandom::Error> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)?;
     Ok(visitor::digits(random))
+}
+
+fn is_tls(r: &ngx_http_request_t) -> bool {
+    // SAFETY: the accessor only reads.
+    unsafe { canary_connection_is_tls(r.connection) != 0 }
+}
+
+/// The cookies that remember a route and keep a user id, on whatever answer there is: the request that proves a tester may
+/// be one that only a script sends.
+#[inline(never)]
+fn set_enrolments(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> Option<()> {
+    let policy = &conf.policy;
+    let keys = policy.cookie_keys.borrow();
+    let (Some(key), now) = (keys.first(), now()) else {
+        return Some(());
+    };
+    if let (true, Some(remember), Some(route)) = (decided.remember, &policy.remember, decided.reason.route())
+        && let Some(line) = remember.line(&policy.routes[route], key, now, is_tls(r))
+    {
+        push_header(r, "Set-Cookie", line.as_bytes())?;
+    }
+    if let (true, Some(keep)) = (decided.keep, policy.users.keep()) {
+        let mut nonce = [0; 12];
+        let sealed = getrandom::fill(&mut nonce)
+            .map_err(|error| error.to_string())
+            .and_then(|()| keep.line(decided.user(), key, nonce, now, is_tls(r)).map_err(|e| e.to_string()));
+        match sealed {
+            Ok(Some(line)) => push_header(r, "Set-Cookie", line.as_bytes())?,
+            Ok(None) => {}
+            Err(error) => {
+                // SAFETY: a request has a connection, and that a log.
+                let log = unsafe { (*r.connection).log };
+                write_log(log, NGX_LOG_ERR, &format!("cannot seal a keep cookie: {error}"));
+            }
+        }
+    }
+    keep_from_shared_caches(r)
 }
 
 fn keep_from_shared_caches(r: &mut ngx_http_request_t) -> Option<()> {
@@ -186,9 +229,6 @@ fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: &[u8]) -> 
     Some(())
 }
 
-/// nginx's own time, which it reads once for each round of events.
 fn today() -> Day {
-    // SAFETY: nginx sets the pointer at start, and keeps what it points to valid from then on.
-    let seconds = unsafe { (*ngx_cached_time).sec };
-    (seconds / 86_400) as Day
+    (now() / 86_400) as Day
 }

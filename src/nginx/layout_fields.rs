@@ -11,13 +11,15 @@ layout_fields! {
     #[cfg(nginx1_23_0)]
     ngx_table_elt_t: next;
     ngx_pool_cleanup_t: handler, data;
-    ngx_log_t: log_level;
+    ngx_log_t: log_level, handler;
     ngx_time_t: sec;
     ngx_url_t: url, host;
     ngx_conf_t: args, cycle, pool, conf_file, log, ctx, handler, handler_conf;
     ngx_conf_file_t: file.name, line;
-    ngx_cycle_t: modules, modules_n;
-    ngx_connection_t: log;
+    ngx_cycle_t: conf_ctx, log, modules, modules_n;
+    ngx_module_t: ctx_index, index;
+    ngx_core_conf_t: username, user, group, env;
+    ngx_connection_t: log, addr_text;
     ngx_hash_key_t: key;
     ngx_hash_keys_arrays_t: keys;
     ngx_variable_value_t: data;

@@ -9,9 +9,11 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use nginx_sys::*;
 
 use super::conf::{PolicyConf, policy_of};
-use super::ext::{bytes, ngx_str};
+use super::ext::{bytes, ngx_str, pool_copy};
 use super::request::View;
+use crate::claims::Claims;
 use crate::decision::{Decision, Reason, decide};
+use crate::identity::Outcome;
 use crate::user::Visitor;
 
 /// A decision, free of borrows: `user` lies in memory of the request.
@@ -20,7 +22,14 @@ pub struct Decided {
     pub reason: Reason,
     pub bucket: Option<u16>,
     pub visitor: Visitor,
+    /// Whether the answer has to carry a cookie that remembers the route.
+    pub remember: bool,
+    /// Whether the answer has to carry a cookie that keeps the user id.
+    pub keep: bool,
+    pub identity: Option<Outcome>,
     user: ngx_str_t,
+    /// The values of the policy's claim variables, in their order; null without claims.
+    claims: *const ngx_str_t,
 }
 
 impl Decided {
@@ -28,6 +37,12 @@ impl Decided {
     pub fn user(&self) -> &[u8] {
         // SAFETY: the id lies in the request's headers, its variables or its pool, as does this record.
         unsafe { bytes(self.user) }
+    }
+
+    /// The value of the policy's claim variable `index`; empty without a claim.
+    pub fn claim(&self, index: usize) -> &[u8] {
+        // SAFETY: where there are claims, there is one for each variable of the policy, in memory of the request.
+        if self.claims.is_null() { &[] } else { unsafe { bytes(*self.claims.add(index)) } }
     }
 }
 
@@ -94,10 +109,46 @@ fn take<'r>(
         record.write(Record { policy: conf, decided: None, next: *newest });
         *newest = record;
         let view = View::new(main);
-        let Decision { release, reason, user, bucket } = decide(&conf.policy, &view)?;
-        (*record).decided =
-            Some(Decided { release, reason, bucket, visitor: user.visitor, user: ngx_str(user.id) });
+        let Decision { release, reason, user, bucket, remember, claims, identity } =
+            decide(&conf.policy, &view)?;
+        let claims = match claims {
+            Some(claims) if !conf.policy.claim_variables.is_empty() => {
+                copy_claims((*main).pool, conf, &claims)?
+            }
+            _ => ptr::null(),
+        };
+        (*record).decided = Some(Decided {
+            release,
+            reason,
+            bucket,
+            visitor: user.visitor,
+            remember,
+            keep: user.keep,
+            identity,
+            user: ngx_str(user.id),
+            claims,
+        });
         Some(&*record)
+    }
+}
+
+/// The values of the claim variables, in memory of the request. Claims may hold what users have written, and variables go
+/// into header lines: control characters become blanks.
+#[inline(never)]
+fn copy_claims(pool: *mut ngx_pool_t, conf: &PolicyConf, claims: &Claims) -> Option<*const ngx_str_t> {
+    let variables = &conf.policy.claim_variables;
+    // SAFETY: the pool is live, and its memory has room for a string for each variable.
+    unsafe {
+        let values = ngx_palloc(pool, variables.len() * size_of::<ngx_str_t>()).cast::<ngx_str_t>();
+        if values.is_null() {
+            return None;
+        }
+        for (index, (_, slot)) in variables.iter().enumerate() {
+            let mut text = claims.get(*slot).parts().concat();
+            text.iter_mut().filter(|b| b.is_ascii_control()).for_each(|b| *b = b' ');
+            values.add(index).write(pool_copy(pool, &text)?);
+        }
+        Some(values)
     }
 }
 

@@ -4,8 +4,9 @@ use core::{ptr, slice};
 
 use nginx_sys::*;
 
-use super::ext::bytes;
+use super::ext::{bytes, write_log};
 use crate::config::VariableId;
+use crate::failure::Failure;
 use crate::inputs::{Lengths, Request};
 
 /// The main request of a client, for as long as a decision or a filter looks at it.
@@ -93,6 +94,30 @@ impl Request for View<'_> {
         (!found.is_null()).then(|| found as usize - text.as_ptr() as usize)
     }
 
+    #[inline]
+    fn now(&self) -> u64 {
+        now()
+    }
+
+    fn token_refused(&self, kind: &str, failure: Failure) {
+        // SAFETY: a request has a connection, and that a log and an address.
+        unsafe {
+            let connection = (*self.main).connection;
+            let mut log = *(*connection).log;
+            if log.log_level < NGX_LOG_INFO as ngx_uint_t {
+                return;
+            }
+            // nginx would add the request line, in which `from=arg:` has the token.
+            log.handler = None;
+            let client = String::from_utf8_lossy(bytes((*connection).addr_text));
+            let message = format!(
+                "lobechat_canary: {kind} token gives no claims: {}, client: {client}",
+                failure.name()
+            );
+            write_log(&raw mut log, NGX_LOG_INFO, &message);
+        }
+    }
+
     fn concat(&self, parts: &[&[u8]]) -> Option<&[u8]> {
         // SAFETY: the pool lives as long as the request; the parts fill the new memory exactly.
         unsafe {
@@ -109,6 +134,13 @@ impl Request for View<'_> {
             Some(slice::from_raw_parts(start, len))
         }
     }
+}
+
+/// Seconds since 1970-01-01 UTC: nginx's own time, which it reads once for each round of events.
+pub fn now() -> u64 {
+    // SAFETY: nginx sets the pointer at start, and keeps what it points to valid from then on.
+    let seconds = unsafe { (*ngx_cached_time).sec };
+    u64::try_from(seconds).unwrap_or_default()
 }
 
 /// Visits the lines of a header list whose names have these lengths, in order, less the ones that nginx or a

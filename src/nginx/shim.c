@@ -3,6 +3,7 @@
  */
 
 #include "shim.h"
+#include <ngx_event.h>
 
 
 ngx_uint_t
@@ -24,6 +25,43 @@ canary_connection_is_tls(ngx_connection_t *c)
 #else
     return 0;
 #endif
+}
+
+
+static ngx_event_t         canary_timer;
+/* what a debugging nginx looks at when it names a timer */
+static ngx_connection_t    canary_timer_connection;
+static ngx_msec_t          canary_timer_interval;
+static void              (*canary_timer_handler)(void);
+
+
+static void
+canary_timer_expired(ngx_event_t *ev)
+{
+    if (ngx_terminate || ngx_quit || ngx_exiting) {
+        return;
+    }
+
+    canary_timer_handler();
+
+    ngx_add_timer(ev, canary_timer_interval);
+}
+
+
+void
+canary_every(ngx_msec_t interval, void (*handler)(void))
+{
+    canary_timer_interval = interval;
+    canary_timer_handler = handler;
+
+    canary_timer_connection.fd = (ngx_socket_t) -1;
+
+    canary_timer.handler = canary_timer_expired;
+    canary_timer.data = &canary_timer_connection;
+    canary_timer.log = ngx_cycle->log;
+    canary_timer.cancelable = 1;
+
+    ngx_add_timer(&canary_timer, interval);
 }
 
 

@@ -21,6 +21,9 @@ ngx_uint_t canary_connection_is_tls(ngx_connection_t *c);
 void *canary_regex_compile(ngx_pool_t *pool, ngx_str_t pattern,
     ngx_uint_t caseless, ngx_str_t *err);
 
+/* calls the handler every so many milliseconds while this process serves */
+void canary_every(ngx_msec_t interval, void (*handler)(void));
+
 /* returns 1 for a match, 0 for none, -1 when the engine gave up */
 ngx_int_t canary_regex_exec(void *re, ngx_str_t *text);
 

@@ -6,7 +6,7 @@ use super::conf::PolicyConf;
 use super::ext::{ngx_str, pool_copy};
 use super::guard::guard;
 use super::record::{Decided, decision};
-use crate::decision::Reason;
+use crate::identity::Outcome;
 
 /// A value that lives in the configuration, or was just made for a request.
 enum Value<'a> {
@@ -16,7 +16,7 @@ enum Value<'a> {
 
 type Read = for<'a> fn(&'a PolicyConf, &'a Decided) -> Option<Value<'a>>;
 
-const VARIABLES: [(&str, Read); 7] = [
+const VARIABLES: [(&str, Read); 8] = [
     ("lobechat_canary_release", |conf, decided| {
         Some(Value::Kept(conf.policy.releases[decided.release].name.as_bytes()))
     }),
@@ -30,14 +30,19 @@ const VARIABLES: [(&str, Read); 7] = [
         Some(Value::Kept(&conf.policy.releases[decided.release].upstream))
     }),
     ("lobechat_canary_reason", |_, decided| Some(Value::Kept(decided.reason.name().as_bytes()))),
-    ("lobechat_canary_rule", |conf, decided| match decided.reason {
-        Reason::Route(index) => Some(Value::Kept(&conf.policy.routes[index as usize].text)),
-        _ => None,
+    ("lobechat_canary_rule", |conf, decided| {
+        decided.reason.route().map(|index| Value::Kept(&conf.policy.routes[index].text))
     }),
     ("lobechat_canary_bucket", |_, decided| decided.bucket.map(|bucket| Value::Made(bucket.to_string()))),
     ("lobechat_canary_user", |conf, decided| {
         let pseudonym = || Value::Made(format!("{:016x}", conf.policy.salt.pseudonym(decided.user())));
         (!decided.user().is_empty()).then(pseudonym)
+    }),
+    ("lobechat_canary_identity", |_, decided| {
+        decided.identity.map(|Outcome { kind, failure }| match failure {
+            None => Value::Kept(kind.as_bytes()),
+            Some(failure) => Value::Made(format!("{kind}:{}", failure.name())),
+        })
     }),
 ];
 
@@ -56,12 +61,45 @@ pub fn register(cf: &mut ngx_conf_t) -> Option<()> {
     Some(())
 }
 
+/// Registers the variable of a claim, by its index in [`MainConf::claim_variables`]. False: nginx has logged why not.
+pub fn register_claim(cf: &mut ngx_conf_t, name: &[u8], index: usize) -> bool {
+    let mut name = ngx_str(name);
+    // SAFETY: nginx copies the name.
+    let variable =
+        unsafe { ngx_http_add_variable(cf, &raw mut name, NGX_HTTP_VAR_NOCACHEABLE as ngx_uint_t).as_mut() };
+    if let Some(variable) = variable {
+        variable.get_handler = Some(get_claim);
+        variable.data = index;
+        return true;
+    }
+    false
+}
+
 extern "C" fn get(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, data: usize) -> ngx_int_t {
+    answer(r, v, |conf, decided| VARIABLES[data].1(conf, decided))
+}
+
+extern "C" fn get_claim(
+    r: *mut ngx_http_request_t,
+    v: *mut ngx_http_variable_value_t,
+    data: usize,
+) -> ngx_int_t {
+    answer(r, v, |conf, decided| {
+        let index = conf.policy.claim_variables.iter().position(|(variable, _)| variable.0 == data)?;
+        Some(Value::Kept(decided.claim(index))).filter(|_| !decided.claim(index).is_empty())
+    })
+}
+
+fn answer<'a>(
+    r: *mut ngx_http_request_t,
+    v: *mut ngx_http_variable_value_t,
+    read: impl Fn(&'a PolicyConf, &'a Decided) -> Option<Value<'a>>,
+) -> ngx_int_t {
     guard(NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx passes a live request and the value to fill, which is no part of it.
         let (r, v) = unsafe { (&*r, &mut *v) };
         v.set_not_found(1);
-        let Some(value) = decision(r).and_then(|(conf, decided)| VARIABLES[data].1(conf, decided)) else {
+        let Some(value) = decision(r).and_then(|(conf, decided)| read(conf, decided)) else {
             return NGX_OK as ngx_int_t;
         };
         let text = match &value {
