@@ -30,24 +30,24 @@ class Cost:
 
 
 def compare(gateways, shapes, setting, rounds, requests):
-    """{(key, shape): Cost} for gateways whose first is the one all others are compared with."""
+    """{(gateway, shape): Cost}, by their keys, for gateways whose first is the one all others are compared with."""
     turns = {}
     with ExitStack() as stack:
         running = [(g, _start(stack, g, setting)) for g in gateways]
-        for shape in shapes:
+        for key, shape in shapes.items():
             for gateway, (server, _) in running:
                 with traffic.Client(server.port) as client:
-                    client.expect_stable(traffic.SHAPES[shape].text(), server.name)
-                turns[gateway.key, shape] = []
+                    client.expect(shape, server.name)
+                turns[gateway.key, key] = []
         for number in range(-1, rounds):  # the first one warms up
-            for shape in shapes:
+            for key, shape in shapes.items():
                 offset = number % len(running)
                 for gateway, (server, worker) in running[offset:] + running[:offset]:
                     spent = _turn(server, worker, shape, requests, setting)
                     if number >= 0:
-                        turns[gateway.key, shape].append(spent)
+                        turns[gateway.key, key].append(spent)
     base = gateways[0].key
-    return {(key, shape): _cost(spent, turns[base, shape]) for (key, shape), spent in turns.items()}
+    return {(gateway, key): _cost(spent, turns[base, key]) for (gateway, key), spent in turns.items()}
 
 
 def _start(stack, gateway, setting):
@@ -59,7 +59,7 @@ def _start(stack, gateway, setting):
 def _turn(server, worker, shape, requests, setting):
     """Microseconds of CPU per request."""
     command = ["h2load", "--h1", "-t1", f"-c{CONNECTIONS}", f"-n{requests}"]
-    for name, value in traffic.SHAPES[shape].lines():
+    for name, value in shape.lines():
         command += ["-H", f"{name}: {value}"]
     before = cpu_nanoseconds(worker)
     command = pinned(setting.load_cpu, [*command, f"http://127.0.0.1:{server.port}/chat"])

@@ -36,8 +36,13 @@ class Count:
         return self.outside + (plain.allocator if same else self.allocator)
 
 
+def count_all(scenarios, shapes, setting):
+    """{scenario: {shape: Count}}, all by their keys"""
+    return {scenario.key: count(scenario, shapes, setting) for scenario in scenarios}
+
+
 def count(scenario, shapes, setting):
-    """{shape: Count}"""
+    """{key: Count} for {key: Shape}"""
     directory = tempfile.mkdtemp(dir=setting.work)
     before = (
         "valgrind",
@@ -49,18 +54,17 @@ def count(scenario, shapes, setting):
     )
     with scenario.server(setting, before=before) as server:
         dumps = callgrind.Dumps(directory + "/dump")
-        return {shape: _count(server, shape, dumps, setting) for shape in shapes}
+        return {key: _count(server, shape, dumps, setting) for key, shape in shapes.items()}
 
 
 def _count(server, shape, dumps, setting):
-    request = traffic.SHAPES[shape].text()
     with traffic.Client(server.port) as client:
-        client.expect_stable(request, server.name)
-        client.repeat(request, WARM_UP)
+        client.expect(shape, server.name)
+        client.repeat(shape, WARM_UP)
         accepted = traffic.connections_accepted(setting.backend.ports[2])
         slices = []
         for _ in range(1 + SLICES):
-            client.repeat(request, SLICE)
+            client.repeat(shape, SLICE)
             _dump(server, dumps)
             slices.append(dumps.next())
         del slices[0]  # holds what came before as well

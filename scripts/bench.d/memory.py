@@ -38,9 +38,9 @@ def measure(setting):
 def _worker(scenario, setting):
     with scenario.server(setting, single=False) as server:
         worker = server.worker()
-        for shape in ("40", "2k"):
+        for shape in traffic.pick("40", "2k").values():
             with traffic.Client(server.port) as client:
-                client.repeat(traffic.SHAPES[shape].text(), REQUESTS)
+                client.repeat(shape, REQUESTS)
         return read(worker)
 
 

@@ -61,6 +61,7 @@ class Server:
     def __init__(self, name, ports, render, command, cpu=None):
         self.name = name
         self.dir = tempfile.mkdtemp(prefix="lobechat-canary-bench-")
+        os.chmod(self.dir, 0o711)  # workers read key files again, and may not be root
         self.child = None
         try:
             self._start(ports, render, command, cpu)

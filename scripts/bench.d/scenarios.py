@@ -6,6 +6,7 @@ Used by main.py, which hands them to instructions.py, cpu.py and memory.py. What
 import os
 from dataclasses import dataclass, field, replace
 
+from budgets import ROUTE, Budget
 from processes import Server
 from traffic import FOR_EVER, nginx_command
 
@@ -20,7 +21,7 @@ class Scenario:
     location: str = ""
     target: str = "http://lobe_a"
     module: bool = False
-    budget: bool = False
+    budget: Budget = None
     load: tuple = ()
     files: dict = field(default_factory=dict)  # name: function that yields its lines
     releases: int = 2
@@ -102,7 +103,7 @@ PLAIN = Scenario("plain", "plain proxy_pass")
 LOADED = Scenario("loaded", "plain, module loaded", module=True)
 MAP = mapped("map", "map + split_clients", "stable lobe_a;", "canary lobe_b;")
 HASH = routed("hash", "module: user split")
-BUDGET = routed("route", "module: cookie route + user split", EXACT[1], budget=True)
+BUDGET = routed("route", "module: cookie route + user split", EXACT[1], budget=ROUTE)
 TWO = routed("two", "module: two cookie routes + user split", *EXACT)
 
 MAIN = (PLAIN, LOADED, MAP, HASH, BUDGET, TWO, routed("ten", "module: ten routes that miss", *TEN))
@@ -118,10 +119,10 @@ HEADERS = """
 MORE = (
     mapped("map-regex", "map with a regex + split_clients", "stable lobe_a;", '"~*canary" lobe_b;'),
     routed("regex", "module: cookie routes, one a regex", *REGEX),
-    replace(BUDGET, key="variable", title="module: $lobechat_canary_upstream", budget=False,
+    replace(BUDGET, key="variable", title="module: $lobechat_canary_upstream", budget=None,
             target="http://$lobechat_canary_upstream"),
-    replace(BUDGET, key="expose", title="module: expose on", budget=False, location=policy(*EXACT, "expose on;")),
-    replace(BUDGET, key="headers", title="module: three variables to the backend", budget=False,
+    replace(BUDGET, key="expose", title="module: expose on", budget=None, location=policy(*EXACT, "expose on;")),
+    replace(BUDGET, key="headers", title="module: three variables to the backend", budget=None,
             location=policy(*EXACT) + HEADERS),
 )
 # Both for a navigation that gets text/html, which is where the cookie is set.
@@ -157,7 +158,7 @@ def policies(count):
         for n in range(1, count)
     )
     others = f"server {{ listen unix:others.sock; {others} }}" if others else ""
-    return replace(BUDGET, key=f"policies-{count}", title=str(count), budget=False, http=others)
+    return replace(BUDGET, key=f"policies-{count}", title=str(count), budget=None, http=others)
 
 
 def lines_of_a_file(count):

@@ -35,13 +35,21 @@ class Shape:
     title: str
     cookie: str
     headers: tuple = BROWSER
+    tokens: tuple = ()  # each request bears the next of these
+    release: str = "stable"  # which has to answer
 
-    def lines(self):
-        return (*self.headers, ("Cookie", self.cookie))
+    def lines(self, token=None):
+        """Its headers; without `token` those of the first request."""
+        token = token or next(iter(self.tokens), None)
+        bearer = (("Authorization", f"Bearer {token}"),) if token else ()
+        return (*self.headers, *bearer, ("Cookie", self.cookie))
 
-    def text(self):
+    def texts(self):
+        return [self._text(token) for token in self.tokens or (None,)]
+
+    def _text(self, token):
         head = "GET /chat HTTP/1.1\r\nHost: chat.example.com\r\n"
-        return (head + "".join(f"{name}: {value}\r\n" for name, value in self.lines()) + "\r\n").encode()
+        return (head + "".join(f"{name}: {value}\r\n" for name, value in self.lines(token)) + "\r\n").encode()
 
 
 def _long_cookie():
@@ -53,9 +61,15 @@ SHAPES = {
     "bare": Shape("bare", USER, (("User-Agent", "h2load nghttp2/1.52.0"),)),
     "40": Shape("40 B", USER),
     "2k": Shape("2 KB", _long_cookie()),
-    "visitor": Shape("visitor", VISITOR + str(int(time.time()) // 86400)),
+    "first": Shape("first visit", USER),
+    "visitor": Shape("known", VISITOR + str(int(time.time()) // 86400)),
 }
 assert len(SHAPES["40"].cookie) == 40 and len(SHAPES["2k"].cookie) == 2048 and len(BROWSER) == 9
+
+
+def pick(*keys):
+    return {key: SHAPES[key] for key in keys}
+
 
 FOR_EVER = "keepalive_requests 1000000000; keepalive_timeout 1h;"
 
@@ -108,15 +122,17 @@ class Client:
             raise Failure(f"an answer that is none of the releases':\n{answer.decode('latin-1')}")
         return answer
 
-    def expect_stable(self, text, name):
+    def expect(self, shape, name):
         """A gateway that routes wrongly is not worth measuring."""
-        answer = self.request(text)
-        if not answer.endswith(b"\r\n\r\nstable"):
-            raise Failure(f"{name} did not choose the stable release:\n{answer.decode('latin-1')}")
+        answer = self.request(shape.texts()[0])
+        if not answer.endswith(f"\r\n\r\n{shape.release}".encode()):
+            raise Failure(f"{name} did not choose the {shape.release} release:\n{answer.decode('latin-1')}")
+        return answer
 
-    def repeat(self, text, count):
-        for _ in range(count):
-            self.request(text)
+    def repeat(self, shape, count):
+        texts = shape.texts()
+        for n in range(count):
+            self.request(texts[n % len(texts)])
 
     def __enter__(self):
         return self

@@ -24,6 +24,7 @@ const FORM: Form = Form(
 pub struct Jwt {
     keys: RefCell<KeySet>,
     is_secret: bool,
+    names_algorithms: bool,
     allowed: Algorithms,
     issuers: Vec<Box<str>>,
     audiences: Vec<Box<str>>,
@@ -60,6 +61,7 @@ pub fn parse(
     let mut jwt = Jwt {
         keys: RefCell::default(),
         is_secret: one("secret").is_some(),
+        names_algorithms: one("alg").is_some(),
         allowed: one("alg").map_or(Ok(Algorithms::ALL), parse_algorithms)?,
         issuers: all("iss"),
         audiences: all("aud"),
@@ -67,9 +69,6 @@ pub fn parse(
         required: one("require").map_or(Vec::new(), |value| value.split(|&b| b == b',').map(text).collect()),
     };
     let file = jwt.read_keys(one("keys"), one("secret"), env)?;
-    if one("alg").is_some() {
-        jwt.check_named_algorithms()?;
-    }
     let mut sources = Vec::new();
     for value in parameters.all("from") {
         sources.push(TokenSource::parse(value, names, env)?);
@@ -131,29 +130,26 @@ impl Jwt {
     /// Takes the content of the key file; the result is what an operator should know of it.
     pub fn load(&self, text: &[u8]) -> Result<Vec<String>, String> {
         let mut keys = if self.is_secret { KeySet::secret(cut_newline(text))? } else { KeySet::parse(text)? };
-        if keys.algorithms().and(self.allowed).is_empty() {
+        let able = keys.algorithms();
+        if able.and(self.allowed).is_empty() {
+            let (able, allowed) = (able.names(), self.allowed.names());
+            return Err(format!("its keys allow {able}, but \"alg=\" allows {allowed} only"));
+        }
+        // A secret is known whole, so one that is too short for a named algorithm is a mistake; a JWK Set may get
+        // another key later.
+        let short = |&algorithm: &Algorithm| !able.contains(algorithm);
+        if let Some(algorithm) =
+            self.allowed.iter().find(short).filter(|_| self.is_secret && self.names_algorithms)
+        {
             return Err(format!(
-                "its keys allow {}, but \"alg=\" allows {} only",
-                keys.algorithms().names(),
-                self.allowed.names()
+                "it is too short for \"alg={}\", and long enough for {}: make a longer one with \"openssl rand -base64 48\"",
+                algorithm.name(),
+                able.names()
             ));
         }
         let skipped = std::mem::take(&mut keys.skipped);
         self.keys.replace(keys);
         Ok(skipped)
-    }
-
-    /// A secret is known whole, so an algorithm that it is too short for is a mistake; a JWK Set may get a key later.
-    fn check_named_algorithms(&self) -> Result<(), String> {
-        let able = self.keys.borrow().algorithms();
-        match self.allowed.iter().find(|&algorithm| self.is_secret && !able.contains(algorithm)) {
-            None => Ok(()),
-            Some(algorithm) => Err(format!(
-                "\"alg={}\" is not possible with this secret, which is long enough for {}: name one of these, or make a longer one with \"openssl rand -base64 48\"",
-                algorithm.name(),
-                able.names()
-            )),
-        }
     }
 
     pub fn verify(&self, token: &[u8], names: &ClaimNames) -> Result<Verdict, Failure> {

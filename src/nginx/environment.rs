@@ -93,7 +93,8 @@ impl Environment for NginxEnvironment<'_> {
             return Ok(VariableId(index));
         }
         let index = main.claim_variables.len();
-        if !variables::register_claim(self.cf, &name, index) {
+        // nginx would say so as well, in a line of its own.
+        if is_variable(self.cf, &name) || !variables::register_claim(self.cf, &name, index) {
             return Err(format!(
                 "variable \"${}\" exists already: choose another name",
                 String::from_utf8_lossy(&name)
@@ -153,28 +154,38 @@ impl Pattern for Regex {
 
 /// nginx itself reports an unknown variable without a line, after the modules are done; so look first.
 pub fn check_variables(cf: &ngx_conf_t, variables: &[(Box<[u8]>, Place)]) -> Result<(), ConfigError> {
-    // SAFETY: the core module's context index is fixed by now.
-    let core = unsafe { ngx_http_core_module.ctx_index };
-    let core: &ngx_http_core_main_conf_t = cf.http_main_conf(core);
-    // SAFETY: both arrays are built by ngx_http_add_variable, with these elements.
-    let (keys, prefixes) = unsafe {
-        let keys = &(*core.variables_keys).keys;
-        (
-            core::slice::from_raw_parts(keys.elts.cast::<ngx_hash_key_t>(), keys.nelts),
-            core::slice::from_raw_parts(
-                core.prefix_variables.elts.cast::<ngx_http_variable_t>(),
-                core.prefix_variables.nelts,
-            ),
-        )
-    };
     for (name, place) in variables {
-        // SAFETY: names of variables live as long as the configuration.
-        let known = keys.iter().any(|key| unsafe { bytes(key.key) } == &**name)
-            || prefixes.iter().any(|prefix| name.starts_with(unsafe { bytes(prefix.name) }));
-        if !known {
+        if !is_variable(cf, name) && !is_prefixed_variable(cf, name) {
             let message = format!("unknown variable \"${}\"", String::from_utf8_lossy(name));
             return Err(ConfigError::at(place, message));
         }
     }
     Ok(())
+}
+
+/// Whether a variable of this name, in lower case, has been declared so far.
+fn is_variable(cf: &ngx_conf_t, name: &[u8]) -> bool {
+    // SAFETY: the array is built by ngx_http_add_variable, with these elements, whose names live as long as the
+    // configuration.
+    unsafe {
+        let keys = &(*core_conf(cf).variables_keys).keys;
+        let keys = core::slice::from_raw_parts(keys.elts.cast::<ngx_hash_key_t>(), keys.nelts);
+        keys.iter().any(|key| bytes(key.key) == name)
+    }
+}
+
+/// Whether it is one of a family, such as `$http_…`.
+fn is_prefixed_variable(cf: &ngx_conf_t, name: &[u8]) -> bool {
+    // SAFETY: as in is_variable.
+    unsafe {
+        let prefixes = &core_conf(cf).prefix_variables;
+        let prefixes =
+            core::slice::from_raw_parts(prefixes.elts.cast::<ngx_http_variable_t>(), prefixes.nelts);
+        prefixes.iter().any(|prefix| name.starts_with(bytes(prefix.name)))
+    }
+}
+
+fn core_conf<'a>(cf: &ngx_conf_t) -> &'a ngx_http_core_main_conf_t {
+    // SAFETY: the core module's context index is fixed by now.
+    cf.http_main_conf(unsafe { ngx_http_core_module.ctx_index })
 }

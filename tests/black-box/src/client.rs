@@ -40,6 +40,10 @@ impl Request {
         self.header("Cookie", value)
     }
 
+    pub fn bearer(self, token: &str) -> Request {
+        self.header("Authorization", format!("Bearer {token}"))
+    }
+
     /// What a browser sends when somebody types an address.
     pub fn navigation(target: &str) -> Request {
         let request = Request::get(target).header("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");

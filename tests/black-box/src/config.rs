@@ -4,6 +4,7 @@
 //! In all texts `@DIR@` is the test's directory, `@PORT@` the front server's port, `@PORT2@` and so on
 //! further free ports.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -21,6 +22,8 @@ pub struct Config {
     front: Option<String>,
     listen: String,
     log_level: &'static str,
+    user: &'static str,
+    pub(crate) environment: Vec<(String, String)>,
     files: Vec<(String, Vec<u8>)>,
     pub(crate) expected: Vec<String>,
 }
@@ -48,6 +51,8 @@ impl Config {
             front: None,
             listen: "listen 127.0.0.1:@PORT@;".to_owned(),
             log_level: "notice",
+            user: "root",
+            environment: Vec::new(),
             files: Vec::new(),
             expected: Vec::new(),
         }
@@ -104,6 +109,18 @@ impl Config {
         self.workers(0)
     }
 
+    /// Workers that run as this user, where the tests run as root.
+    pub fn user(mut self, name: &'static str) -> Config {
+        self.user = name;
+        self
+    }
+
+    /// A variable of the environment that nginx starts in.
+    pub fn environment(mut self, name: &str, value: &str) -> Config {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub fn log_level(mut self, level: &'static str) -> Config {
         self.log_level = level;
         self
@@ -144,6 +161,9 @@ impl Config {
         for (name, content) in &self.files {
             std::fs::write(dir.join(name), content).unwrap();
         }
+        if self.user != "root" {
+            std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
         std::fs::write(dir.join("nginx.conf"), &text).unwrap();
         text
     }
@@ -160,7 +180,7 @@ impl Config {
         format!(
             "{}{}worker_processes {};\nerror_log @DIR@/error.log {};\n\
              events {{ worker_connections 1024; }}\nhttp {{\naccess_log off;\n{}{}{server}}}\n",
-            preamble(),
+            preamble_for(self.user),
             self.main,
             self.workers.max(1),
             self.log_level,
@@ -186,9 +206,13 @@ pub(crate) fn fill_in(text: &str, dir: &Path, ports: &mut Vec<u16>) -> String {
 
 /// What every configuration needs at its top to run from the test's directory with the module loaded.
 pub fn preamble() -> String {
+    preamble_for("root")
+}
+
+fn preamble_for(user: &str) -> String {
     let module = Flavour::get().module.display();
-    // Workers that drop root could not enter the temporary directory.
-    let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
+    // Workers that drop root cannot enter the temporary directory, unless a test lets them.
+    let user = if rustix::process::geteuid().is_root() { format!("user {user};\n") } else { String::new() };
     format!("load_module {module};\n{user}daemon off;\npid @DIR@/nginx.pid;\n")
 }
 

@@ -9,6 +9,7 @@ pub mod example;
 pub mod gateway;
 pub mod load;
 pub mod nginx;
+pub mod token;
 pub mod tools;
 pub mod vectors;
 

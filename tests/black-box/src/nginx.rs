@@ -61,7 +61,7 @@ impl Nginx {
             attempts += 1;
             let (dir, mut ports) = (temp_dir(), Vec::new());
             config.write(dir.path(), &mut ports);
-            let child = spawn(dir.path());
+            let child = spawn(dir.path(), &config.environment);
             let mut nginx = Nginx { child, dir, ports, expected: config.expected.clone() };
             match nginx.wait_until_ready(config.workers_wanted()) {
                 Ok(()) => return nginx,
@@ -247,10 +247,11 @@ impl Drop for Nginx {
     }
 }
 
-fn spawn(dir: &Path) -> Child {
+fn spawn(dir: &Path, environment: &[(String, String)]) -> Child {
     let stderr = File::create(dir.join("stderr.log")).unwrap();
     let mut command = Command::new(&Flavour::get().binary);
     command.arg("-e").arg(dir.join("error.log")).arg("-p").arg(dir).arg("-c").arg(dir.join("nginx.conf"));
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().expect("nginx runs")
 }
 
