@@ -37,8 +37,10 @@ enum Material {
 #[derive(Debug, Default)]
 pub struct KeySet {
     pub keys: Vec<Key>,
-    /// What was passed over, a sentence each.
+    /// What was passed over, a sentence each: keys of other kinds and for other uses, as many sets have them.
     pub skipped: Vec<String>,
+    /// What was passed over but seems to be meant for signatures.
+    pub unusable: Vec<String>,
 }
 
 impl KeySet {
@@ -48,23 +50,24 @@ impl KeySet {
             [b'{', ..] => parse_jwks(text)?,
             _ => parse_pem(&String::from_utf8_lossy(text))?,
         };
+        let passed_over = [&set.skipped[..], &set.unusable].concat().join("; ");
         match set.keys.is_empty() {
             false => Ok(set),
-            true if set.skipped.is_empty() => Err("it holds no key".to_owned()),
-            true => Err(format!("it holds no key that can verify a signature: {}", set.skipped.join("; "))),
+            true if passed_over.is_empty() => Err("it holds no key".to_owned()),
+            true => Err(format!("it holds no key that can verify a signature: {passed_over}")),
         }
     }
 
     /// A shared secret, with the HS algorithms that it is long enough for.
     pub fn secret(secret: &[u8]) -> Result<KeySet, String> {
-        Ok(KeySet { keys: vec![Key::secret(secret)?], skipped: Vec::new() })
+        Ok(KeySet { keys: vec![Key::secret(secret)?], ..KeySet::default() })
     }
 
     /// The secret of an application, which signs by HS256 whatever its length.
     pub fn hs256(secret: MacKey) -> KeySet {
         let algorithms = [Algorithm::Hs256].into_iter().collect();
         let material = Material::Secret(vec![(Algorithm::Hs256, secret)]);
-        KeySet { keys: vec![Key { kid: None, algorithms, material }], skipped: Vec::new() }
+        KeySet { keys: vec![Key { kid: None, algorithms, material }], ..KeySet::default() }
     }
 
     pub fn algorithms(&self) -> Algorithms {
@@ -83,28 +86,35 @@ fn parse_jwks(text: &[u8]) -> Result<KeySet, String> {
     let mut set = KeySet::default();
     for (number, text) in keys.into_iter().enumerate() {
         let members = Members::parse(text.as_bytes()).map_err(|_| invalid.to_owned())?;
+        let kid = members.text("kid").map_or(String::new(), |kid| format!(" (kid \"{kid}\")"));
+        let said = |why: String| format!("key {}{kid} is skipped: {why}", number + 1);
         // As RFC 7517 section 5 wants it: a key that cannot be used is no reason to use none.
-        match parse_jwk(&members) {
-            Ok(key) => set.keys.push(key),
-            Err(why) => {
-                let kid = members.text("kid").map_or(String::new(), |kid| format!(" (kid \"{kid}\")"));
-                set.skipped.push(format!("key {}{kid} is skipped: {why}", number + 1));
-            }
+        match (other_use(&members), parse_jwk(&members)) {
+            (Some(why), _) => set.skipped.push(said(why)),
+            (None, Err(why)) => set.unusable.push(said(why)),
+            (None, Ok(key)) => set.keys.push(key),
         }
     }
     Ok(set)
 }
 
-fn parse_jwk(members: &Members<'_>) -> Result<Key, String> {
+/// Why a key is not meant for signatures, or is of a kind that has none.
+fn other_use(members: &Members<'_>) -> Option<String> {
     if members.text("use").is_some_and(|usage| usage != "sig") {
-        return Err("its \"use\" is not \"sig\"".to_owned());
+        return Some("its \"use\" is not \"sig\"".to_owned());
     }
-    if let Some(operations) = members.get("key_ops") {
-        let operations = elements(operations).ok_or("its \"key_ops\" are no list")?;
+    if members.get("key_ops").is_some() {
+        let operations = members.get("key_ops").and_then(elements).unwrap_or_default();
         if !operations.iter().any(|operation| string(operation).as_deref() == Some("verify")) {
-            return Err("its \"key_ops\" do not name \"verify\"".to_owned());
+            return Some("its \"key_ops\" do not name \"verify\"".to_owned());
         }
     }
+    let kind = members.text("kty").unwrap_or_default();
+    let known = ["oct", "RSA", "EC", "OKP"].contains(&&*kind);
+    (!known).then(|| format!("its type \"{kind}\" is not supported"))
+}
+
+fn parse_jwk(members: &Members<'_>) -> Result<Key, String> {
     let bytes = |name: &str| -> Result<Vec<u8>, String> {
         let text = members.text(name).ok_or_else(|| format!("\"{name}\" is missing"))?;
         URL_SAFE_NO_PAD.decode(&*text).map_err(|_| format!("\"{name}\" is not base64url without padding"))
@@ -137,7 +147,6 @@ fn parse_jwk(members: &Members<'_>) -> Result<Key, String> {
         ("OKP", "Ed25519") => {
             Key::public(PKey::public_key_from_raw_bytes(&bytes("x")?, Id::ED25519).map_err(unusable)?)?
         }
-        (kind, "") => return Err(format!("its type \"{kind}\" is not supported")),
         (_, curve) => return Err(format!("its curve \"{curve}\" is not supported")),
     };
     if let Some(name) = members.text("alg") {

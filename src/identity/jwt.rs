@@ -147,9 +147,9 @@ impl Jwt {
                 able.names()
             ));
         }
-        let skipped = std::mem::take(&mut keys.skipped);
+        let unusable = std::mem::take(&mut keys.unusable);
         self.keys.replace(keys);
-        Ok(skipped)
+        Ok(unusable)
     }
 
     pub fn verify(&self, token: &[u8], names: &ClaimNames) -> Result<Verdict, Failure> {

@@ -17,6 +17,8 @@ use crate::tools;
 #[derive(Clone)]
 pub struct Config {
     workers: usize,
+    /// Everything but what the harness needs at the top.
+    whole: Option<String>,
     main: String,
     http: String,
     front: Option<String>,
@@ -46,6 +48,7 @@ impl Config {
     pub fn new() -> Config {
         Config {
             workers: 1,
+            whole: None,
             main: String::new(),
             http: String::new(),
             front: None,
@@ -56,6 +59,11 @@ impl Config {
             files: Vec::new(),
             expected: Vec::new(),
         }
+    }
+
+    /// A file as it is, less what the harness writes at its top.
+    pub fn whole(text: &str) -> Config {
+        Config { whole: Some(text.to_owned()), ..Config::new() }
     }
 
     /// One upstream and one backend server per name, which answers `NAME\n` as text/html.
@@ -177,16 +185,21 @@ impl Config {
             Some(front) => format!("server {{\n{}\nserver_name chat.example;\n{front}}}\n", self.listen),
             None => String::new(),
         };
-        format!(
-            "{}{}worker_processes {};\nerror_log @DIR@/error.log {};\n\
-             events {{ worker_connections 1024; }}\nhttp {{\naccess_log off;\n{}{}{server}}}\n",
+        let top = format!(
+            "{}{}worker_processes {};\nerror_log @DIR@/error.log {};\n",
             preamble_for(self.user),
             self.main,
             self.workers.max(1),
-            self.log_level,
-            temp_paths(),
-            self.http
-        )
+            self.log_level
+        );
+        match &self.whole {
+            Some(text) => top + text,
+            None => format!(
+                "{top}events {{ worker_connections 1024; }}\nhttp {{\naccess_log off;\n{}{}{server}}}\n",
+                temp_paths(),
+                self.http
+            ),
+        }
     }
 }
 

@@ -1,18 +1,20 @@
 //! Loads a file of nginx-conf/ as it is, except for what only its own machine has: listening addresses,
 //! addresses of servers, and paths. All examples share the tables of this file.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Check, check_file, fill_in, preamble, temp_dir};
+use crate::config::{Check, Config, check_file, fill_in, preamble, temp_dir};
 use crate::tools;
 
-/// Directives of the main level that the harness writes itself.
+/// Directives of the main level, where lines are not indented, that the harness writes itself.
 const LEFT_OUT: [&str; 5] = ["load_module", "user", "pid", "daemon", "error_log"];
 
 /// Where an example's paths lie in the test's directory.
-const PATHS: [(&str, &str); 5] = [
+const PATHS: [(&str, &str); 6] = [
     ("/etc/nginx/", "@DIR@/"),
     ("/etc/ssl/", "@DIR@/"),
+    ("/run/secrets/", "@DIR@/"),
     ("/var/log/nginx/", "@DIR@/"),
     ("/var/cache/nginx/", "@DIR@/"),
     ("/usr/share/nginx/", "@DIR@/"),
@@ -45,14 +47,27 @@ pub fn check(example: &Path) -> Check {
     check_file(dir.path(), &text)
 }
 
+/// An example of nginx-conf/ that runs, with backends on these ports in place of `lobe-a` and `lobe-b`.
+pub fn config(name: &str, backends: [u16; 2]) -> Config {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nginx-conf").join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let backend = |line: &str| usize::from(line.contains("lobe-b:"));
+    let adapt = |line: &str| adapt_to(line, &format!("127.0.0.1:{}", backends[backend(line)])) + "\n";
+    Config::whole(&text.lines().map(adapt).collect::<String>())
+}
+
 fn adapt(line: &str) -> String {
+    adapt_to(line, "127.0.0.1:9")
+}
+
+fn adapt_to(line: &str, backend: &str) -> String {
     let first = line.split_whitespace().next().unwrap_or_default();
     // A second address family would be a second listener on the same address.
-    if LEFT_OUT.contains(&first) || line.contains("listen [::]") {
+    if (LEFT_OUT.contains(&first) && line.starts_with(first)) || line.contains("listen [::]") {
         return String::new();
     }
     let listener = if line.contains(" ssl") { "127.0.0.1:@PORT2@" } else { "127.0.0.1:@PORT@" };
-    let line = replace_argument(&replace_argument(line, "listen", listener), "server", "127.0.0.1:9");
+    let line = replace_argument(&replace_argument(line, "listen", listener), "server", backend);
     PATHS.iter().fold(line, |line, (from, to)| line.replace(from, to))
 }
 
@@ -76,6 +91,9 @@ fn provide(dir: &Path, text: &str) {
     for start in text.match_indices(own).map(|(start, _)| start) {
         let path = text[start..].split([';', ' ', '"', '\'', '\n']).next().unwrap_or_default();
         let path = Path::new(path);
+        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("_secret")) {
+            secret(path, "a secret of the application, long enough");
+        }
         if path.exists() || path.extension().is_none() || path.to_string_lossy().contains('$') {
             continue;
         }
@@ -86,9 +104,21 @@ fn provide(dir: &Path, text: &str) {
                 std::fs::write(path, certificate).unwrap();
                 std::fs::write(path.with_extension("key"), key).unwrap();
             }
+            Some("json") => secret(path, JWKS),
+            Some("key") => secret(path, "a key of the module's own cookies, one line\n"),
             Some("types") => std::fs::write(path, "types { text/html html; }").unwrap(),
             Some("txt" | "list") => std::fs::write(path, "value\n").unwrap(),
             _ => {}
         }
     }
+}
+
+/// The key of RFC 8037 appendix A.2.
+const JWKS: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+/// A file that not everybody can read.
+fn secret(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o640)).unwrap();
 }

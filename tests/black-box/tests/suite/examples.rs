@@ -1,6 +1,9 @@
-//! Every example of nginx-conf/ passes `nginx -t` without a warning.
+//! Every example of nginx-conf/ passes `nginx -t` without a warning; those about identity run, with real tokens.
 
-use black_box::example;
+use black_box::backend::Backend;
+use black_box::token::now;
+use black_box::{Nginx, Request, Response, example, vectors};
+use serde_json::Value;
 
 #[test]
 fn examples_load() {
@@ -10,4 +13,94 @@ fn examples_load() {
         let check = example::check(&path);
         assert!(check.ok && !check.output.contains("[warn]"), "{}\n{}", path.display(), check.output);
     }
+}
+
+/// Two backends that say their names.
+fn backends() -> [Backend; 2] {
+    ["stable", "canary"].map(|name| {
+        Backend::start(move |mut peer| {
+            while peer.request().is_some() {
+                peer.answer("200 OK", "Content-Type: text/html\r\n", name);
+            }
+        })
+    })
+}
+
+fn recorded(file: &str, id: &str) -> Value {
+    vectors::read(file).into_iter().find(|line| line["id"] == id).unwrap_or_else(|| panic!("no line {id}"))
+}
+
+/// Whoever proves what the example asks for gets the canary and its cookie, and keeps both without the proof.
+fn assert_tester(nginx: &Nginx, request: impl Fn() -> Request) {
+    let response = nginx.fetch(request());
+    assert_eq!(response.text(), "canary");
+    let cookies = ["lobechat_remember", "lobechat_keep"].map(|name| {
+        format!("{name}={}", response.cookie(name).unwrap_or_else(|| panic!("no cookie {name}")))
+    });
+    let later: Response = nginx.fetch(Request::navigation("/").cookie(cookies.join("; ")));
+    assert_eq!((later.text().as_str(), later.header("Set-Cookie")), ("canary", None));
+    let out = nginx.fetch(request().cookie("release_channel=stable"));
+    assert_eq!(out.text(), "stable");
+}
+
+const COOKIE_KEY: &str = "a key of the module's own cookies, one line\n";
+
+#[test]
+fn jwt() {
+    let backends = backends();
+    let (payload, secret) = (
+        format!(
+            r#"{{"iss":"https://idp.example.com/realms/chat","aud":["account","chat"],"sub":"u1","exp":{},"realm_access":{{"roles":["user","tester"]}}}}"#,
+            now() + 600
+        ),
+        "an oct key of a provider that has no other kind",
+    );
+    let key = black_box::token::base64url(secret.as_bytes());
+    let nginx = example::config("jwt.conf", backends.each_ref().map(|backend| backend.port))
+        .file("jwks.json", format!(r#"{{"keys":[{{"kty":"oct","k":"{key}"}}]}}"#))
+        .file("canary.key", COOKIE_KEY)
+        .start();
+    let token = black_box::token::hs256(secret, &payload);
+    assert_tester(&nginx, || Request::get("/").bearer(&token));
+    assert_eq!(nginx.fetch(Request::get("/").cookie(format!("access_token={token}"))).text(), "canary");
+    for (from, to) in
+        [("tester", "guest"), ("realms/chat", "realms/other"), ("\"chat\"", "\"mail\""), ("exp", "ex")]
+    {
+        let token = black_box::token::hs256(secret, &payload.replace(from, to));
+        assert_eq!(nginx.fetch(Request::get("/").bearer(&token)).cookie("lobechat_remember"), None, "{to}");
+    }
+    // The log says why, the last line first of all.
+    let log = nginx.log_lines("access.log", 8);
+    assert!(log[7].contains("\"jwt:claims\"") && log[5].contains("\"jwt:issuer\""), "{log:?}");
+}
+
+#[test]
+fn lobehub_v2() {
+    let backends = backends();
+    let session = recorded("sessions/recording.jsonl", "better_auth/compact/lobehub");
+    let nginx = example::config("lobehub-v2.conf", backends.each_ref().map(|backend| backend.port))
+        .file("auth_secret", session["secret"].as_str().unwrap())
+        .file("canary.key", COOKIE_KEY)
+        .start();
+    assert_tester(&nginx, || Request::get("/").cookie(cookies(&session)));
+    let user = recorded("sessions/recording.jsonl", "better_auth/compact/plain");
+    let response = nginx.fetch(Request::get("/").cookie(cookies(&user)));
+    assert!(response.cookie("lobechat_remember").is_none() && response.cookie("lobechat_keep").is_some());
+}
+
+#[test]
+fn lobechat_v1() {
+    let backends = backends();
+    let session = recorded("sessions/recording.jsonl", "authjs/plain");
+    let nginx = example::config("lobechat-v1.conf", backends.each_ref().map(|backend| backend.port))
+        .file("next_auth_secret", session["secret"].as_str().unwrap())
+        .file("testers.txt", format!("ada@example.org\n{}\n", session["claims"]["email"].as_str().unwrap()))
+        .file("canary.key", COOKIE_KEY)
+        .start();
+    assert_tester(&nginx, || Request::get("/").cookie(cookies(&session)));
+}
+
+fn cookies(session: &Value) -> String {
+    let pair = |pair: &Value| format!("{}={}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap());
+    session["cookies"].as_array().unwrap().iter().map(pair).collect::<Vec<_>>().join("; ")
 }

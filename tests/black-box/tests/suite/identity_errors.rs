@@ -154,15 +154,14 @@ fn warnings() {
     }
 }
 
-/// Keys that cannot be used are passed over, and said.
+/// Keys that cannot be used are passed over, and said, unless many sets have their like.
 #[test]
 fn keys_that_are_passed_over() {
-    let set = r#"{"keys":[{"kty":"XYZ","kid":"odd"},{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let set = r#"{"keys":[{"kty":"XYZ","kid":"odd"},{"kty":"RSA","use":"enc"},
+        {"kty":"OKP","kid":"short","crv":"Ed25519","x":"AAAA"},
+        {"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
     let check = with_files("identity jwt keys=set.json;").file("set.json", set).check();
-    assert!(check.ok, "{}", check.output);
-    assert!(
-        check.output.contains("key 1 (kid \"odd\") is skipped: its type \"XYZ\" is not supported"),
-        "{}",
-        check.output
-    );
+    let said = "key 3 (kid \"short\") is skipped: it is no valid public key";
+    assert!(check.ok && check.output.contains(said), "{}", check.output);
+    assert!(!check.output.contains("key 1") && !check.output.contains("key 2"), "{}", check.output);
 }
