@@ -2,6 +2,7 @@
 
 mod builder;
 mod shares;
+mod words;
 
 pub use self::builder::PolicyBuilder;
 

@@ -26,7 +26,7 @@ use crate::mac::{Digest, MacKey};
 const FORM: Form = Form("identity better_auth secret=file | secret=env:NAME [cookie=name] [cache=number]");
 
 #[derive(Debug)]
-pub struct BetterAuth(RefCell<Option<Keys>>);
+pub struct BetterAuth(RefCell<Option<Box<Keys>>>);
 
 #[derive(Debug)]
 struct Keys {
@@ -64,7 +64,7 @@ impl BetterAuth {
         let (salt, info) = ("better-auth-session", "BetterAuth.js Generated Encryption Key");
         let seal = [derive(secret, salt, info, Encryption::A256CbcHs512, Thumbprint::Sha256)?];
         let mac = MacKey::new(Digest::Sha256, secret);
-        self.0.replace(Some(Keys { jwt: KeySet::hs256(mac.clone()), mac, seal }));
+        self.0.replace(Some(Box::new(Keys { jwt: KeySet::hs256(mac.clone()), mac, seal })));
         Ok(warnings)
     }
 

@@ -106,7 +106,7 @@ fn main_conf<'a>(cycle: *const ngx_cycle_t) -> Option<&'a MainConf> {
     // slot for each HTTP module, which create_main_conf has filled.
     unsafe {
         let http = (*(*cycle).conf_ctx.add(ngx_http_module.index)).cast::<ngx_http_conf_ctx_t>();
-        Some(&*(*(*http.as_ref()?).main_conf.add(context_index())).cast())
+        Some(&*(*http.as_ref()?.main_conf.add(context_index())).cast())
     }
 }
 
@@ -153,7 +153,7 @@ pub extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             let worker = Worker::new(core);
             for_each(cycle, |_, watched| {
                 if let Some(obstacle) = worker.obstacle(Path::new(&watched.file.path)) {
-                    let message = worker.advice(&watched.file.path, &obstacle);
+                    let message = worker.advice(&watched.file.path, obstacle);
                     // SAFETY: the cycle's log is live.
                     log_at(unsafe { (*cycle).log }, NGX_LOG_WARN, &message, &watched.file.place);
                 }

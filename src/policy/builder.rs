@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 
 use super::shares::split;
+use super::words::{at, once, one_of, parse_flag};
 use super::{KeyUser, Policy};
 use crate::config::{ConfigError, Environment, KeyFile, Place, VariableId, arity, is_name, quote};
 use crate::cookie_keys::CookieKeys;
@@ -269,36 +270,4 @@ fn resolve(route: Route<Box<[u8]>>, place: &Place, releases: &[Release]) -> Resu
             Err(ConfigError::at(place, message))
         }
     }
-}
-
-fn parse_flag(text: &[u8]) -> Option<bool> {
-    match text {
-        b"on" => Some(true),
-        b"off" => Some(false),
-        _ => None,
-    }
-}
-
-fn one_of<T>(
-    directive: &str,
-    words: &[&[u8]],
-    choices: &str,
-    parse: fn(&[u8]) -> Option<T>,
-) -> Result<T, String> {
-    let [word] = words else {
-        return Err(arity(directive, &format!("{directive} {choices}")));
-    };
-    parse(word)
-        .ok_or_else(|| format!("invalid value {} in \"{directive}\" directive: write {choices}", quote(word)))
-}
-
-fn once<T>(directive: &str, slot: &mut Option<T>, value: T) -> Result<(), String> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(format!("\"{directive}\" directive is duplicate: a policy has one")),
-    }
-}
-
-fn at(place: &Place) -> String {
-    format!("{}:{}", place.file, place.line)
 }
