@@ -166,6 +166,10 @@ impl Config {
     /// Writes the configuration and its files.
     pub(crate) fn write(&self, dir: &Path, ports: &mut Vec<u16>) -> String {
         let text = fill_in(&self.render(), dir, ports);
+        if self.whole.is_some() {
+            // Where an nginx without a path of its own writes its access log.
+            std::fs::create_dir_all(dir.join("logs")).unwrap();
+        }
         for (name, content) in &self.files {
             std::fs::write(dir.join(name), content).unwrap();
         }
