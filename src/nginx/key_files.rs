@@ -81,6 +81,10 @@ impl Stamp {
 /// Called in each process that serves requests, once it has its rights.
 pub extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     guard(NGX_OK as ngx_int_t, || {
+        // SAFETY: set before a process begins its work. Those that tend caches serve no requests.
+        if unsafe { ngx_process } == NGX_PROCESS_HELPER as ngx_uint_t {
+            return NGX_OK as ngx_int_t;
+        }
         // A file may have changed between the master's look and now.
         for_each(cycle, |conf, watched| look(conf, watched, true));
         // SAFETY: nginx has set up its timers by now; `tick` is there as long as the module.

@@ -29,8 +29,9 @@ canary_connection_is_tls(ngx_connection_t *c)
 
 
 static ngx_event_t         canary_timer;
-/* what a debugging nginx looks at when it names a timer */
+/* what a debugging nginx looks at when it names a timer; silent, and there after a reload */
 static ngx_connection_t    canary_timer_connection;
+static ngx_log_t           canary_timer_log;
 static ngx_msec_t          canary_timer_interval;
 static void              (*canary_timer_handler)(void);
 
@@ -58,7 +59,7 @@ canary_every(ngx_msec_t interval, void (*handler)(void))
 
     canary_timer.handler = canary_timer_expired;
     canary_timer.data = &canary_timer_connection;
-    canary_timer.log = ngx_cycle->log;
+    canary_timer.log = &canary_timer_log;
     canary_timer.cancelable = 1;
 
     ngx_add_timer(&canary_timer, interval);
