@@ -8,6 +8,7 @@ pub mod dns;
 pub mod example;
 pub mod gateway;
 pub mod load;
+pub mod lobechat;
 pub mod nginx;
 pub mod token;
 pub mod tools;

@@ -13,6 +13,7 @@ mod hostile;
 mod identities;
 mod identity_errors;
 mod key_files;
+mod lobechat;
 mod one_decision;
 mod policies;
 mod protocols;
