@@ -23,6 +23,7 @@ class Place(NamedTuple):
 @dataclass
 class Dump:
     costs: Counter = field(default_factory=Counter)  # instructions by Place
+    calls: Counter = field(default_factory=Counter)  # by object and function, instructions of what it called
     frees: int = 0  # calls of free()
 
     def split(self):
@@ -69,7 +70,9 @@ def _read(file, dump):
         cost = COST.match(text)
         if cost:
             # The line after "calls=" is the cost of the called function, which is counted where it stands.
-            if not called:
+            if called:
+                dump.calls[where["ob"], where["fn"]] += int(cost[2])
+            else:
                 dump.costs[Place(where["ob"], where["fn"], int(cost[1], 16))] += int(cost[2])
             called = False
             continue

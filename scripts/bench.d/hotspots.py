@@ -12,16 +12,26 @@ from collections import Counter
 
 
 def show(mine, plain, module):
-    extra = mine.copy()
-    extra.subtract(plain)
+    """For two of instructions.Count."""
+    extra = _difference(mine.costs, plain.costs)
     _table(("object",), _sum(extra, lambda place: (place.object,)), 8)
-    _table(("object", "function"), _sum(extra, lambda place: (place.object, place.function)), 25)
-    inside = Counter({p.address: cost for p, cost in extra.items() if p.object == os.path.basename(module) and cost})
+    functions = _sum(extra, lambda place: (place.object, place.function))
+    _table(("object", "function"), functions, 25)
+    own, deep = os.path.basename(module), functions + _difference(mine.calls, plain.calls)
+    print("\nOf the module, with all that they call (recursion counts more than once):")
+    _table(("function",), Counter({(name,): cost for (object, name), cost in deep.items() if object == own}), 40)
+    inside = Counter({p.address: cost for p, cost in extra.items() if p.object == own and cost})
     lines, functions = _lines(list(inside), module), {}
     for line, function in lines.values():
         functions.setdefault(line, function)
     named = lambda address: lines.get(address, ("?", ""))[0]
     _table(("line", "function"), _sum(inside, lambda a: (named(a), functions.get(named(a), ""))), 40)
+
+
+def _difference(mine, plain):
+    extra = mine.copy()
+    extra.subtract(plain)
+    return extra
 
 
 def _sum(costs, name):

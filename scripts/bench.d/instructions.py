@@ -28,6 +28,7 @@ class Count:
     allocations: float
     spread: float  # how far a slice lies from `outside`
     costs: Counter  # by callgrind.Place
+    calls: Counter  # by object and function, what it called
 
     def each(self, plain):
         """What malloc() and free() take depends on where the heap's free chunks happen to lie: for the same calls 300 more
@@ -78,8 +79,13 @@ def _count(server, shape, dumps, setting):
         sum(dump.split()[1] for dump in slices) / requests,
         sum(dump.frees for dump in slices) / requests,
         max(abs(one - mean) for one in outside),
-        Counter({place: cost / requests for place, cost in sum((d.costs for d in slices), Counter()).items()}),
+        _each(sum((dump.costs for dump in slices), Counter()), requests),
+        _each(sum((dump.calls for dump in slices), Counter()), requests),
     )
+
+
+def _each(costs, requests):
+    return Counter({place: cost / requests for place, cost in costs.items()})
 
 
 def _dump(server, dumps):

@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 import cpu
 import hotspots
 import instructions
+import measure_identity
 import memory
 import peers
 import scenarios
 import traffic
 from processes import Failure, Server
 from report import Report, more
+
+
+PARTS = ("instructions", "identity", "growth", "cpu", "identity-cpu", "memory")
 
 
 @dataclass
@@ -33,16 +37,6 @@ class Setting:
     backend: Server = field(default=None)
 
 
-@dataclass(frozen=True)
-class NamedShape:
-    key: str
-    title: str
-
-
-def shapes(*keys):
-    return [NamedShape(key, traffic.SHAPES[key].title) for key in keys]
-
-
 def arguments():
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Measures what the module costs beside plain proxy_pass and beside its peers."
@@ -51,8 +45,8 @@ def arguments():
     parser.add_argument("--peers", action="store_true", help="install Lua, njs and HAProxy from Debian and measure them")
     parser.add_argument("--memory", action="store_true", help="also the memory of a worker")
     parser.add_argument("--profile", action="store_true", help="also the functions that the instructions go to")
-    parser.add_argument("--only", metavar="PART", choices=("instructions", "growth", "cpu", "memory"), action="append",
-                        help="instructions, growth, cpu or memory; may be given several times")
+    parser.add_argument("--only", metavar="PART", choices=PARTS, action="append",
+                        help=f"{', '.join(PARTS[:-1])} or {PARTS[-1]}; may be given several times")
     parser.add_argument("--rounds", type=int, help="rounds of the CPU comparison (40, with --quick 12)")
     parser.add_argument("--nginx", help="another nginx, with --module")
     parser.add_argument("--module", help="a module that is built already")
@@ -60,7 +54,7 @@ def arguments():
     if options.nginx and not options.module:
         parser.error("--nginx needs --module: a module fits one nginx only")
     if not options.only:
-        options.only = ["instructions", "cpu"] if options.quick else ["instructions", "growth", "cpu"]
+        options.only = [part for part in PARTS[:-1] if not (options.quick and part == "growth")]
     if options.memory and "memory" not in options.only:
         options.only.append("memory")
     return options
@@ -82,77 +76,75 @@ def pin(setting):
         setting.gateway_cpu, setting.load_cpu = usable[-1], usable[0]
 
 
-def count_all(wanted, keys, setting):
-    counts = {}
-    for scenario in wanted:
-        counts[scenario.key] = instructions.count(scenario, keys, setting)
-    return counts
+def peers_of(options, setting):
+    return [] if options.quick and not options.peers else list(peers.installed(setting))
 
 
 def measure_instructions(options, setting, report):
-    keys = ("bare", "40", "2k")
+    shapes = traffic.pick("bare", "40", "2k")
     wanted = scenarios.QUICK if options.quick else scenarios.MAIN
-    others, missing = ([], []) if options.quick and not options.peers else peers.installed(setting)
+    others = peers_of(options, setting)
     report.section("Instructions",
                    "User space, one process, keepalive on both sides, after warm-up; callgrind counts them.",
                    "As many calls of malloc() as plain nginx makes count as much as there: it is chance what they take.",
                    f"Requests have {len(traffic.BROWSER)} browser headers and a cookie header of 40 bytes or 2 KB"
                    " (bare: 40 bytes, but one header).")
     rows = [*wanted, *others] if options.quick else [*wanted, *scenarios.MORE, *others]
-    counts = count_all(rows, keys, setting)
-    report.instructions(rows, shapes(*keys), counts)
-    report.cheapest(scenarios.BUDGET, [scenarios.MAP, *others], shapes(*keys), counts)
-    for line in missing:
+    counts = instructions.count_all(rows, shapes, setting)
+    report.instructions(rows, shapes, counts)
+    report.cheapest(scenarios.BUDGET, [scenarios.MAP, *others], shapes, counts)
+    for line in peers.missing(setting) if options.peers or not options.quick else ():
         print(f"not measured: {line}")
     spread = max(count.spread for scenario in wanted for count in counts[scenario.key].values())
     print(f"In plain nginx and the module, {instructions.SLICE} requests differ from the next by {spread:.0f} at most.")
     if not options.quick:
-        visitors = [scenarios.PLAIN, scenarios.VISITOR]
-        counts_of_visitors = count_all(visitors, ("visitor", "40"), setting)
+        visitors, visits = [scenarios.PLAIN, scenarios.VISITOR], traffic.pick("visitor", "first")
         report.section("Visitors", "A navigation with the visitor cookie, and a first visit, which is given one.")
-        report.instructions(
-            visitors, [NamedShape("visitor", "known"), NamedShape("40", "first visit")], counts_of_visitors
-        )
+        report.instructions(visitors, visits, instructions.count_all(visitors, visits, setting))
     if options.profile:
         for scenario in wanted:
-            for shape in shapes("40", "2k") if scenario.budget else ():
-                mine, plain = counts[scenario.key][shape.key], counts["plain"][shape.key]
+            for key, shape in traffic.pick("40", "2k").items() if scenario.budget else ():
+                mine, plain = counts[scenario.key][key], counts["plain"][key]
                 title = f"Where it goes: {scenario.title}, {shape.title} cookie"
                 report.section(f"{title}, {more(mine, plain):+.0f} instructions")
-                hotspots.show(mine.costs, plain.costs, setting.module)
+                hotspots.show(mine, plain, setting.module)
 
 
 def measure_growth(setting, report):
     report.section("Growth", "Instructions more than plain proxy_pass, 40-byte cookie; routes miss.")
-    plain = instructions.count(scenarios.PLAIN, ("40",), setting)["40"]
+    shapes = traffic.pick("40")
+    plain = instructions.count(scenarios.PLAIN, shapes, setting)["40"]
     series, counts = scenarios.growth(), {}
     for what, members in series:
         for scenario in members:
-            counts[what, scenario.key] = instructions.count(scenario, ("40",), setting)["40"]
+            counts[what, scenario.key] = instructions.count(scenario, shapes, setting)["40"]
     report.growth(series, counts, plain)
 
 
-def measure_cpu(options, setting, report):
-    keys = ("40",) if options.quick else ("40", "2k")
-    others = [] if options.quick and not options.peers else peers.installed(setting)[0]
-    wanted = [*(scenarios.QUICK if options.quick else scenarios.MAIN), *others]
-    rounds = options.rounds or (12 if options.quick else 40)
+def measure_cpu(options, setting, report, rounds):
+    shapes = traffic.pick("40") if options.quick else traffic.pick("40", "2k")
+    wanted = [*(scenarios.QUICK if options.quick else scenarios.MAIN), *peers_of(options, setting)]
     report.section("CPU time",
                    f"Of the worker, user and system, under h2load with {cpu.CONNECTIONS} connections: {rounds} rounds in"
                    " which each has its turn.",
                    "The ratio to plain is the median over rounds. It depends on what else this machine does: see the"
                    f" interval. Load average now: {os.getloadavg()[0]:.1f}.")
-    costs = cpu.compare(wanted, keys, setting, rounds, 4000)
-    report.cpu(wanted, shapes(*keys), costs)
+    costs = cpu.compare(wanted, shapes, setting, rounds, 4000)
+    report.cpu(wanted, shapes, costs)
 
 
 def run(options, setting, report):
     if "instructions" in options.only:
         measure_instructions(options, setting, report)
+    if "identity" in options.only:
+        measure_identity.measure_instructions(options, setting, report)
     if "growth" in options.only:
         measure_growth(setting, report)
+    rounds = options.rounds or (12 if options.quick else 40)
     if "cpu" in options.only:
-        measure_cpu(options, setting, report)
+        measure_cpu(options, setting, report, rounds)
+    if "identity-cpu" in options.only:
+        measure_identity.measure_cpu(options, setting, report, rounds)
     if "memory" in options.only:
         report.section("Memory", "Of one worker after traffic; the lines of a file are not part of the budget.")
         report.memory(memory.measure(setting))

@@ -6,9 +6,10 @@ Only those are measured whose Debian packages are installed; `scripts/bench --pe
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from processes import Server
+from budgets import Budget
+from processes import Server, write_files
 from scenarios import Scenario
 
 MODULES = "/usr/lib/nginx/modules"
@@ -46,20 +47,31 @@ export default { release };
 """
 
 
+HAPROXY = """
+    http-request set-var(txn.ring) req.cook(release_channel)
+    http-request set-var(txn.bucket) req.cook(uid),xxh32,mod(10000)
+    use_backend lobe_a if { var(txn.ring) -m str stable }
+    use_backend lobe_b if { var(txn.ring) -m str canary }
+    use_backend lobe_b if { var(txn.bucket) -m int lt 1000 }"""
+
+
 @dataclass(frozen=True)
 class HAProxy:
     """One process, one thread, connections kept alive on both sides, like the nginx beside it."""
 
     key: str = "haproxy"
     title: str = "HAProxy"
-    budget: bool = False
+    rules: str = HAPROXY
+    files: dict = field(default_factory=dict)  # name: function that yields its lines
+    budget: Budget = None
     has_master = False
 
     def server(self, setting, name=None, single=True, before=(), cpu=None):
         command = lambda _, config: [*before, shutil.which("haproxy"), "-q", "-db", "-f", config]
-        return Server(name or self.title, 1, lambda ports, _: self._render(setting, ports), command, cpu)
+        return Server(name or self.title, 1, lambda *where: self._render(setting, *where), command, cpu)
 
-    def _render(self, setting, ports):
+    def _render(self, setting, ports, directory):
+        write_files(self.files, directory)
         stable, canary, _ = setting.backend.ports
         return f"""
 global
@@ -74,11 +86,7 @@ defaults
     timeout http-keep-alive 1h
 frontend chat
     bind 127.0.0.1:{ports[0]}
-    http-request set-var(txn.ring) req.cook(release_channel)
-    http-request set-var(txn.bucket) req.cook(uid),xxh32,mod(10000)
-    use_backend lobe_a if {{ var(txn.ring) -m str stable }}
-    use_backend lobe_b if {{ var(txn.ring) -m str canary }}
-    use_backend lobe_b if {{ var(txn.bucket) -m int lt 1000 }}
+    {self.rules}
     default_backend lobe_a
 backend lobe_a
     server a 127.0.0.1:{stable}
@@ -87,28 +95,32 @@ backend lobe_b
 """
 
 
-def installed(setting):
-    """(the peers that can be measured, what is said of the others)"""
-    peers, missing = [], []
-    lua, njs = (os.path.join(MODULES, f"ngx_http_{name}_module.so") for name in ("lua", "js"))
+def modules(setting):
+    """{name of a peer: the modules that nginx has to load for it}"""
+    path = lambda name: os.path.join(MODULES, f"{name}_module.so")
+    found = {"Lua": (path("ndk_http"), path("ngx_http_lua")), "njs": (path("ngx_http_js"),)}
+    return {name: paths for name, paths in found.items() if setting.debian_nginx and all(map(os.path.exists, paths))}
+
+
+def missing(setting):
+    """What is said of the peers that cannot be measured."""
     if not setting.debian_nginx:
-        missing.append("Lua, njs: their packages fit the nginx of Debian only")
+        yield "Lua, njs: their packages fit the nginx of Debian only"
     else:
-        if os.path.exists(lua):
-            load = (os.path.join(MODULES, "ndk_http_module.so"), lua)
-            peers.append(Scenario("lua", "Lua: set_by_lua_block", location=LUA, target="http://$release", load=load))
-        else:
-            missing.append("Lua: libnginx-mod-http-lua is not installed")
-        if os.path.exists(njs):
-            http = "js_import split.js; js_set $release split.release;"
-            peers.append(
-                Scenario("njs", "njs: js_set", http=http, target="http://$release", load=(njs,),
-                         files={"split.js": NJS.splitlines})
-            )
-        else:
-            missing.append("njs: libnginx-mod-http-js is not installed")
+        for name, package in (("Lua", "libnginx-mod-http-lua"), ("njs", "libnginx-mod-http-js")):
+            if name not in modules(setting):
+                yield f"{name}: {package} is not installed"
+    if not shutil.which("haproxy"):
+        yield "HAProxy: haproxy is not installed"
+
+
+def installed(setting):
+    """The peers that can be measured."""
+    load, target = modules(setting), "http://$release"
+    if "Lua" in load:
+        yield Scenario("lua", "Lua: set_by_lua_block", location=LUA, target=target, load=load["Lua"])
+    if "njs" in load:
+        http, files = "js_import split.js; js_set $release split.release;", {"split.js": NJS.splitlines}
+        yield Scenario("njs", "njs: js_set", http=http, target=target, load=load["njs"], files=files)
     if shutil.which("haproxy"):
-        peers.append(HAProxy())
-    else:
-        missing.append("HAProxy: haproxy is not installed")
-    return peers, missing
+        yield HAProxy()

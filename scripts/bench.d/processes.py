@@ -55,6 +55,13 @@ def answers(port):
         return False
 
 
+def write_files(files, directory):
+    """Files that a configuration names: {name: function that yields the lines}."""
+    for name, lines in files.items():
+        with open(os.path.join(directory, name), "w", encoding="ascii") as file:
+            file.writelines(f"{line}\n" for line in lines())
+
+
 class Server:
     """One running server. `render` turns ports into the text of its configuration, `command` that into a command line."""
 

@@ -5,9 +5,7 @@ Used by main.py.
 
 import sys
 
-INSTRUCTIONS = 900
-CPU_RATIO = 1.02
-MEMORY_KIB = 4096
+from budgets import MEMORY_KIB
 
 
 def more(mine, plain):
@@ -42,23 +40,22 @@ class Report:
     def instructions(self, scenarios, shapes, counts, base="plain"):
         """Absolute, difference and ratio for each shape of request."""
         head = ["instructions per request"]
-        for shape in shapes:
+        for shape in shapes.values():
             head += [shape.title, "+", "ratio"]
         rows = []
         for scenario in scenarios:
             row = [scenario.title]
-            for shape in shapes:
-                mine, plain = counts[scenario.key].get(shape.key), counts[base].get(shape.key)
-                row += self._cells(mine, plain)
+            for key in shapes:
+                row += self._cells(counts[scenario.key].get(key), counts[base].get(key))
             rows.append((*row, self._budget(scenario, shapes, counts, base)))
-        self.table((*head, f"budget +{INSTRUCTIONS}"), rows)
+        self.table((*head, "budget"), rows)
 
     def cheapest(self, scenario, others, shapes, counts, base="plain"):
         """The same decision taken in another way costs more."""
         for other in others:
-            for shape in shapes:
-                plain = counts[base][shape.key]
-                mine, theirs = (counts[s.key][shape.key].each(plain) for s in (scenario, other))
+            for key, shape in shapes.items():
+                plain = counts[base][key]
+                mine, theirs = (counts[s.key][key].each(plain) for s in (scenario, other))
                 if mine >= theirs:
                     what = f"instructions, {scenario.title}, {shape.title} cookie"
                     self.over.append(f"{what}: {mine:.0f}, not below {other.title} with {theirs:.0f}")
@@ -72,13 +69,34 @@ class Report:
     def _budget(self, scenario, shapes, counts, base):
         if not scenario.budget:
             return ""
-        words = []
-        for shape in shapes:
-            if shape.key in counts[scenario.key] and shape.key != "bare":
-                extra = more(counts[scenario.key][shape.key], counts[base][shape.key])
+        words, limit = [], scenario.budget.instructions
+        for key, shape in shapes.items():
+            if key in counts[scenario.key] and key != "bare":
+                extra = more(counts[scenario.key][key], counts[base][key])
                 what = f"instructions, {scenario.title}, {shape.title} cookie"
-                words.append(self.verdict(what, f"{extra:+.0f}", f"+{INSTRUCTIONS}", extra <= INSTRUCTIONS))
-        return "OVER" if "OVER" in words else words[0]
+                words.append(self.verdict(what, f"{extra:+.0f}", f"+{limit}", extra <= limit))
+        return f"+{limit} {'OVER' if 'OVER' in words else words[0]}"
+
+    def remembered(self, rows):
+        """(what, count of plain nginx, count of the module), for requests that differ from row to row"""
+        rows = [(what, f"{plain.each(plain):.0f}", *self._cells(mine, plain)) for what, plain, mine in rows]
+        self.table(("instructions per request", "plain", "module", "+", "ratio"), rows)
+
+    def firsts(self, rows):
+        """Rows with the fields of measure_identity.First."""
+        lines = []
+        for row in rows:
+            plain = f"{row.plain.each(row.plain):.0f}"
+            cells = [row.title, str(row.token_bytes), plain, *self._cells(row.mine, row.plain)[:2]]
+            extra = row.remembered and more(row.mine, row.plain) - more(row.remembered, row.plain)
+            cells.append("" if extra is None else f"{extra:+.0f}")
+            word = ""
+            if row.limit:
+                verdict = self.verdict(f"{row.title}, first", f"{extra:+.0f}", f"+{row.limit}", extra <= row.limit)
+                word = f"+{row.limit} {verdict}"
+            lines.append((*cells, word))
+        head = ("instructions per request", "token bytes", "plain", "first", "+", "more than remembered", "budget")
+        self.table(head, lines)
 
     def growth(self, series, counts, plain):
         rows = []
@@ -94,28 +112,30 @@ class Report:
 
     def cpu(self, gateways, shapes, costs):
         head = ["CPU time per request"]
-        for shape in shapes:
+        for shape in shapes.values():
             head += [f"{shape.title} us", "ratio", "95 %"]
         rows = []
         for gateway in gateways:
             row = [gateway.title]
             verdicts = []
-            for shape in shapes:
-                cost = costs[gateway.key, shape.key]
+            for key, shape in shapes.items():
+                cost = costs[gateway.key, key]
                 row += [f"{cost.each:.2f}", f"{cost.ratio:.3f}", f"{cost.low:.3f}-{cost.high:.3f}"]
                 if gateway.budget:
                     verdicts.append(self._cpu_verdict(gateway, shape, cost))
-            rows.append((*row, ", ".join(dict.fromkeys(verdicts))))
-        self.table((*head, f"budget {CPU_RATIO}"), rows)
+            limit = f"{gateway.budget.cpu_ratio} " if gateway.budget else ""
+            rows.append((*row, limit + ", ".join(dict.fromkeys(verdicts))))
+        self.table((*head, "budget"), rows)
 
     def _cpu_verdict(self, gateway, shape, cost):
         """Over only when noise does not explain it."""
-        if cost.ratio <= CPU_RATIO:
+        limit = gateway.budget.cpu_ratio
+        if cost.ratio <= limit:
             return "within"
-        if cost.low <= CPU_RATIO:
+        if cost.low <= limit:
             return "not clear"
         what = f"CPU, {gateway.title}, {shape.title} cookie"
-        return self.verdict(what, f"{cost.ratio:.3f} ({cost.low:.3f}-{cost.high:.3f})", CPU_RATIO, False)
+        return self.verdict(what, f"{cost.ratio:.3f} ({cost.low:.3f}-{cost.high:.3f})", limit, False)
 
     # === memory
 

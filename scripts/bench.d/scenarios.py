@@ -3,11 +3,10 @@
 Used by main.py, which hands them to instructions.py, cpu.py and memory.py. What the peers do stands in peers.py.
 """
 
-import os
 from dataclasses import dataclass, field, replace
 
 from budgets import ROUTE, Budget
-from processes import Server
+from processes import Server, write_files
 from traffic import FOR_EVER, nginx_command
 
 
@@ -34,9 +33,7 @@ class Scenario:
         return Server(name or self.title, 1, render, command, cpu)
 
     def _render(self, setting, ports, directory, single):
-        for name, lines in self.files.items():
-            with open(os.path.join(directory, name), "w", encoding="ascii") as file:
-                file.writelines(f"{line}\n" for line in lines())
+        write_files(self.files, directory)
         load = self.load + ((setting.module,) if self.module else ())
         stable, canary, _ = setting.backend.ports
         upstreams = [("lobe_a", stable), ("lobe_b", canary)]

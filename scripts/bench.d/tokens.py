@@ -1,6 +1,6 @@
 """Keys and signed tokens, as an application would hand them out; made anew in each run, so that they have not expired.
 
-Used by identity_requests.py. HMAC is Python's own; keys of RSA and P-256 and their signatures come from the
+Used by identities.py and identity_peers.py. HMAC is Python's own; keys of RSA and P-256 and their signatures come from the
 openssl command.
 """
 
