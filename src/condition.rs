@@ -54,10 +54,11 @@ impl Condition {
     /// `None` when memory is short.
     #[inline]
     pub fn holds<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<bool> {
-        if let Source::Claim(slot) = self.source {
-            return Some(self.test.holds_for(inputs.claim(slot)));
-        }
-        let value = self.source.value(inputs, request)?;
+        let value = match &self.source {
+            Source::Cookie(slot) => inputs.cookie(*slot),
+            Source::Claim(slot) => return Some(self.test.holds_for(inputs.claim(*slot))),
+            source => source.value(inputs, request)?,
+        };
         Some(match &self.test {
             Test::Equal { text, wanted } => (value == &**text) == *wanted,
             test => test.holds(value),

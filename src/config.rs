@@ -45,8 +45,8 @@ pub trait Environment {
     fn regex(&mut self, pattern: &[u8], caseless: bool) -> Result<Box<dyn Pattern>, String>;
     fn variable(&mut self, name: &[u8]) -> Result<VariableId, String>;
     fn read_file(&mut self, path: &[u8]) -> Result<Vec<u8>, String>;
-    /// Reads keys that may be read again later; a `secret` is nobody else's business.
-    fn read_key(&mut self, path: &[u8], secret: bool) -> Result<(KeyFile, Vec<u8>), String>;
+    /// Reads keys that may be read again later.
+    fn read_key(&mut self, path: &[u8]) -> Result<(KeyFile, Vec<u8>), String>;
     /// An environment variable, which workers and a later binary keep, too.
     fn environment_variable(&mut self, name: &[u8]) -> Result<Vec<u8>, String>;
     /// Random bytes that stay the same until the server starts again.
@@ -61,8 +61,17 @@ pub trait Environment {
 pub struct KeyFile {
     /// Absolute.
     pub path: String,
-    pub secret: bool,
+    /// Whether everybody can read it.
+    pub open: bool,
     pub place: Place,
+}
+
+/// A secret is nobody else's business.
+pub fn warn_if_open(file: &KeyFile, env: &mut dyn Environment) {
+    if file.open {
+        let path = &file.path;
+        env.warn(&format!("everybody can read the secret in \"{path}\": write \"chmod o= {path}\""));
+    }
 }
 
 /// Text of the configuration as it is shown in an error.
@@ -122,11 +131,11 @@ pub mod testing {
         }
 
         /// A key file holds its name, and a newline.
-        fn read_key(&mut self, path: &[u8], secret: bool) -> Result<(KeyFile, Vec<u8>), String> {
+        fn read_key(&mut self, path: &[u8]) -> Result<(KeyFile, Vec<u8>), String> {
             self.read_file(path)?;
             let name = String::from_utf8_lossy(path).into_owned();
             let text = [path, b"\n"].concat();
-            Ok((KeyFile { path: name, secret, place: Place::default() }, text))
+            Ok((KeyFile { path: name, open: false, place: Place::default() }, text))
         }
 
         fn environment_variable(&mut self, name: &[u8]) -> Result<Vec<u8>, String> {

@@ -4,8 +4,6 @@
 //! Order: `route` lines from top to bottom, then a valid remember cookie, then the user's bucket, then the
 //! stable release.
 
-use std::rc::Rc;
-
 use crate::claims::Claims;
 use crate::identity::{self, Outcome};
 use crate::inputs::{Inputs, Request};
@@ -58,7 +56,6 @@ pub struct Decision<'r> {
     pub bucket: Option<u16>,
     /// Whether the answer has to carry a cookie that remembers the route.
     pub remember: bool,
-    pub claims: Option<Rc<Claims>>,
     pub identity: Option<Outcome>,
 }
 
@@ -72,18 +69,18 @@ pub fn decide<'r>(policy: &Policy, request: &'r impl Request) -> Option<Decision
         None => many.insert(empty_slots(policy.names.count())?),
     };
     let inputs = policy.names.read(request, slots)?;
-    let found = match &*policy.identities {
-        [] => identity::Found::default(),
-        identities => identity::find(identities, &policy.names.claims, inputs, request)?,
+    let (claims, identity) = match &*policy.identities {
+        [] => (None, None),
+        _ => identified(policy, inputs, request)?,
     };
-    let inputs = inputs.with(found.claims.as_deref());
+    let inputs = inputs.with(claims);
 
     let route = first_route(policy, inputs, request)?;
     let (remembered, remember) = match &policy.remember {
         None => (None, false),
         Some(_) => remembered(policy, route, inputs, request),
     };
-    let user = policy.users.identify(inputs, request, &policy.cookie_keys.borrow())?;
+    let user = policy.users.identify(inputs, request, &policy.cookie_keys)?;
     let place = (!user.id.is_empty()).then(|| policy.split.mode().place(&policy.salt, user.id));
     let (release, reason) = match (route, remembered) {
         (Some(index), _) => (policy.routes[index].release, Reason::Route(index as u32)),
@@ -93,15 +90,24 @@ pub fn decide<'r>(policy: &Policy, request: &'r impl Request) -> Option<Decision
             None => (STABLE, Reason::Anonymous),
         },
     };
-    Some(Decision {
-        release,
-        reason,
-        user,
-        bucket: place.map(|(bucket, _)| bucket),
-        remember,
-        claims: found.claims,
-        identity: found.outcome,
-    })
+    let bucket = place.map(|(bucket, _)| bucket);
+    Some(Decision { release, reason, user, bucket, remember, identity })
+}
+
+/// The claims of whoever sent the request, and where they come from or why there are none. Kept apart, so that policies
+/// without an identity decide as quickly as before. `None` when memory is short.
+#[inline(never)]
+fn identified<'r>(
+    policy: &Policy,
+    inputs: Inputs<'_, 'r>,
+    request: &'r impl Request,
+) -> Option<(Option<&'r Claims>, Option<Outcome>)> {
+    let found = identity::find(&policy.identities, &policy.names.claims, inputs, request)?;
+    let claims = match found.claims {
+        Some(claims) => Some(request.identified(claims)?),
+        None => None,
+    };
+    Some((claims, found.outcome))
 }
 
 #[cold]

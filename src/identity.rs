@@ -66,8 +66,6 @@ pub type Verdict = (Validity, Result<Claims, Failure>);
 
 #[derive(Debug)]
 struct Verified {
-    /// Which of the sources it came from: the key of a session depends on its cookie.
-    place: usize,
     validity: Validity,
     /// Also why a token is refused that is signed all right.
     claims: Result<Rc<Claims>, Failure>,
@@ -83,9 +81,26 @@ pub struct Found {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// `jwt`, `better_auth` or `authjs`.
-    pub kind: &'static str,
+    pub kind: Kind,
     pub failure: Option<Failure>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Jwt,
+    BetterAuth,
+    AuthJs,
+}
+
+impl Kind {
+    /// As the `identity` directive calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Jwt => "jwt",
+            Kind::BetterAuth => "better_auth",
+            Kind::AuthJs => "authjs",
+        }
+    }
 }
 
 impl Identity {
@@ -114,11 +129,11 @@ impl Identity {
         (Identity { scheme: scheme(loaded.scheme), tokens: loaded.tokens, verified }, loaded.file)
     }
 
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> Kind {
         match &self.scheme {
-            Scheme::Jwt(_) => "jwt",
-            Scheme::BetterAuth(_) => "better_auth",
-            Scheme::AuthJs(_) => "authjs",
+            Scheme::Jwt(_) => Kind::Jwt,
+            Scheme::BetterAuth(_) => Kind::BetterAuth,
+            Scheme::AuthJs(_) => Kind::AuthJs,
         }
     }
 
@@ -135,40 +150,43 @@ impl Identity {
     }
 
     /// Tries the sources in their order; the first token that verifies counts. `None` when memory is short.
+    #[inline]
     fn find<'r>(
         &self,
         names: &ClaimNames,
         inputs: Inputs<'_, 'r>,
         request: &'r impl Request,
-    ) -> Option<Found> {
-        let mut found = Found::default();
-        let count = match &self.tokens {
-            Tokens::Sources(sources) => sources.len(),
-            Tokens::Cookies(cookies) => cookies.len(),
-        };
-        for place in 0..count {
-            let token = match &self.tokens {
-                Tokens::Sources(sources) => {
-                    sources[place].token(sources[place].source().value(inputs, request)?)
-                }
-                Tokens::Cookies(cookies) => cookies[place].value(inputs, request)?,
-            };
+        outcome: &mut Option<Outcome>,
+    ) -> Option<Option<Rc<Claims>>> {
+        let mut judge = |place: usize, token: &[u8]| {
             if token.is_empty() {
-                continue;
+                return None;
             }
-            match self.verify(place, token, names, request.now()) {
-                Ok(claims) => {
-                    found.claims = Some(claims);
-                    found.outcome = Some(Outcome { kind: self.kind(), failure: None });
-                    return Some(found);
+            let verified = self.verify(place, token, names, request.now());
+            let failure = verified.as_ref().err().copied();
+            *outcome = Some(Outcome { kind: self.kind(), failure });
+            if let Some(failure) = failure {
+                request.token_refused(self.kind(), failure);
+            }
+            verified.ok()
+        };
+        match &self.tokens {
+            Tokens::Sources(sources) => {
+                for (place, source) in sources.iter().enumerate() {
+                    if let claims @ Some(_) = judge(place, source.token(inputs, request)?) {
+                        return Some(claims);
+                    }
                 }
-                Err(failure) => {
-                    request.token_refused(self.kind(), failure);
-                    found.outcome = Some(Outcome { kind: self.kind(), failure: Some(failure) });
+            }
+            Tokens::Cookies(cookies) => {
+                for (place, cookie) in cookies.iter().enumerate() {
+                    if let claims @ Some(_) = judge(place, cookie.value(inputs, request)?) {
+                        return Some(claims);
+                    }
                 }
             }
         }
-        Some(found)
+        Some(None)
     }
 
     fn verify(
@@ -178,7 +196,9 @@ impl Identity {
         names: &ClaimNames,
         now: Seconds,
     ) -> Result<Rc<Claims>, Failure> {
-        if let Some(verified) = self.verified.borrow().get(token).filter(|known| known.place == place) {
+        // With Auth.js the cookie's name is part of the key; elsewhere it is one token wherever it was found.
+        let tag = if matches!(self.scheme, Scheme::AuthJs(_)) { place } else { 0 };
+        if let Some(verified) = self.verified.borrow().get(tag, token) {
             verified.validity.check(now)?;
             return verified.claims.clone();
         }
@@ -191,8 +211,8 @@ impl Identity {
             Scheme::AuthJs(authjs) => authjs.verify(place, token, names)?,
         };
         let claims = claims.map(Rc::new);
-        let verified = Verified { place, validity, claims: claims.clone() };
-        self.verified.borrow_mut().insert(token, verified);
+        let verified = Verified { validity, claims: claims.clone() };
+        self.verified.borrow_mut().insert(tag, token, verified);
         validity.check(now)?;
         claims
     }
@@ -207,15 +227,12 @@ pub fn find<'r>(
     inputs: Inputs<'_, 'r>,
     request: &'r impl Request,
 ) -> Option<Found> {
-    let mut last = Found::default();
+    let mut found = Found::default();
     for identity in identities {
-        let found = identity.find(names, inputs, request)?;
+        found.claims = identity.find(names, inputs, request, &mut found.outcome)?;
         if found.claims.is_some() {
-            return Some(found);
-        }
-        if found.outcome.is_some() {
-            last = found;
+            break;
         }
     }
-    Some(last)
+    Some(found)
 }

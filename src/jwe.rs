@@ -117,7 +117,7 @@ pub fn open(token: &[u8], keys: &[SealKey]) -> Result<Vec<u8>, Failure> {
 }
 
 fn read_header(header: &[u8]) -> Result<(Encryption, Option<String>), Failure> {
-    let header = Members::parse(header).map_err(|_| Failure::Malformed)?;
+    let header = Members::parse_flat(header).map_err(|_| Failure::Malformed)?;
     // Compressed plaintext is as little understood as an extension.
     if header.has("crit") || header.has("zip") {
         return Err(Failure::Malformed);

@@ -16,6 +16,9 @@ use crate::algorithm::{Algorithm, Algorithms, Family};
 use crate::json::{Members, elements, string};
 use crate::mac::MacKey;
 
+/// The most keys of one set: a bad token without a `kid` is tried with all of its kind.
+const KEYS: usize = 100;
+
 /// The shortest RSA modulus in bits (RFC 7518 section 3.3).
 const RSA_BITS: u32 = 2048;
 
@@ -70,6 +73,10 @@ impl KeySet {
         KeySet { keys: vec![Key { kid: None, algorithms, material }], ..KeySet::default() }
     }
 
+    pub fn has_secret(&self) -> bool {
+        self.keys.iter().any(|key| matches!(key.material, Material::Secret(_)))
+    }
+
     pub fn algorithms(&self) -> Algorithms {
         self.keys.iter().fold(Algorithms::default(), |all, key| all.or(key.algorithms))
     }
@@ -83,6 +90,9 @@ fn parse_jwks(text: &[u8]) -> Result<KeySet, String> {
         None if members.has("kty") => vec![str::from_utf8(text).map_err(|_| invalid)?],
         None => return Err(invalid.to_owned()),
     };
+    if keys.len() > KEYS {
+        return Err(format!("it holds {} keys, and may hold {KEYS}", keys.len()));
+    }
     let mut set = KeySet::default();
     for (number, text) in keys.into_iter().enumerate() {
         let members = Members::parse(text.as_bytes()).map_err(|_| invalid.to_owned())?;
@@ -119,6 +129,11 @@ fn parse_jwk(members: &Members<'_>) -> Result<Key, String> {
         let text = members.text(name).ok_or_else(|| format!("\"{name}\" is missing"))?;
         URL_SAFE_NO_PAD.decode(&*text).map_err(|_| format!("\"{name}\" is not base64url without padding"))
     };
+    for name in ["kty", "crv", "use", "alg", "kid"] {
+        if members.has(name) && members.text(name).is_none() {
+            return Err(format!("its \"{name}\" is no text"));
+        }
+    }
     let unusable = |_| "it is no valid public key".to_owned();
     let mut key = match (&*members.text("kty").unwrap_or_default(), &*members.text("crv").unwrap_or_default())
     {
@@ -169,7 +184,12 @@ fn parse_pem(text: &str) -> Result<KeySet, String> {
     let mut rest = text;
     while let Some(start) = rest.find(BEGIN) {
         let block = &rest[start..];
-        let label = block[BEGIN.len()..].split("-----").next().unwrap_or_default();
+        // Never shown, unless it is one: a damaged file could have anything there, its key included.
+        let label =
+            block[BEGIN.len()..].lines().next().and_then(|line| line.trim_end().strip_suffix("-----"));
+        let is_label =
+            |text: &&str| text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ');
+        let label = label.filter(is_label).ok_or("a \"-----BEGIN \" line in it is damaged")?;
         let end = format!("-----END {label}-----");
         let length = block.find(&end).ok_or_else(|| format!("\"{end}\" is missing"))? + end.len();
         let (block, after) = block.split_at(length);

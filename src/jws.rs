@@ -45,7 +45,7 @@ fn split_last(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// The algorithm, if it is one that we know, and the key's name.
 fn read_header(header: &[u8]) -> Result<(Option<Algorithm>, Option<Box<str>>), Failure> {
-    let header = Members::parse(header).map_err(|_| Failure::Malformed)?;
+    let header = Members::parse_flat(header).map_err(|_| Failure::Malformed)?;
     // No extension is understood, so none may be critical (RFC 7515 section 4.1.11).
     if header.has("crit") || (header.has("kid") && header.text("kid").is_none()) {
         return Err(Failure::Malformed);

@@ -33,7 +33,7 @@ pub struct Keep {
 }
 
 /// What a cookie holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Kept {
     pub id: Rc<[u8]>,
     pub issued: Seconds,
@@ -60,13 +60,12 @@ impl Keep {
 
     /// The id in `value`; `None` for a cookie that is forged, foreign or too old.
     pub fn read(&self, value: &[u8], keys: &CookieKeys, now: Seconds) -> Option<Kept> {
-        if value.is_empty() {
+        if value.is_empty() || value.len() > set_cookie::MAX_VALUE {
             return None;
         }
-        let known = self.opened.borrow().get(value).cloned();
+        let known = self.opened.borrow().get(0, value).cloned();
         let kept = known.or_else(|| self.open(value, keys))?;
-        // Another machine's clock may be ahead of ours.
-        (now.saturating_sub(kept.issued) < self.life).then_some(kept)
+        (set_cookie::age(kept.issued, now)? < self.life).then_some(kept)
     }
 
     /// Whether a cookie has to be set for `id`: there is none, it holds another one, or it is past half its life.
@@ -88,7 +87,7 @@ impl Keep {
         let text = text?;
         let (issued, id) = text.split_first_chunk()?;
         let kept = Kept { id: id.into(), issued: Seconds::from_be_bytes(*issued) };
-        self.opened.borrow_mut().insert(value, kept.clone());
+        self.opened.borrow_mut().insert(0, value, kept.clone());
         Some(kept)
     }
 

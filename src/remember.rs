@@ -1,7 +1,7 @@
 //! The remember cookie: keeps a browser on the release that a `route` with `remember=` once chose, also where what
 //! proved it is not sent. Read by the decision, written by the header filter.
 //!
-//! Its value is `<release>.<issue time>.<code>`. The code is an HMAC over the policy's name, the route's text
+//! Its value is `<release>.<issue time>.<code>`. The code is an HMAC over the policy's name, the route's words
 //! and the issue time, so it ends when the route changes, and outlives weights, versions and other edits.
 
 use std::cell::RefCell;
@@ -53,11 +53,10 @@ impl Remember {
         if value.is_empty() {
             return None;
         }
-        let known = self.verified.borrow().get(value).copied();
+        let known = self.verified.borrow().get(0, value).copied();
         let enrolment = known.or_else(|| self.verify(value, routes, keys))?;
         let life = routes.get(enrolment.route)?.remember?;
-        // Another machine's clock may be ahead of ours.
-        (now.saturating_sub(enrolment.issued) < life).then_some(enrolment)
+        (set_cookie::age(enrolment.issued, now)? < life).then_some(enrolment)
     }
 
     #[inline(never)]
@@ -67,14 +66,14 @@ impl Remember {
             return None;
         };
         let code = URL_SAFE_NO_PAD.decode(code).ok()?;
-        let issued: Seconds = issued.parse().ok()?;
+        let issued = issued.parse().ok().filter(|number: &Seconds| number.to_string() == issued)?;
         let is_candidate =
             |route: &Route| route.remember.is_some() && route.release_name() == release.as_bytes();
         let candidates = routes.iter().enumerate().filter(|(_, route)| is_candidate(route));
         for (index, route) in candidates {
             if keys.iter().any(|key| key.remember.verify(&self.signed(route, &issued.to_be_bytes()), &code)) {
                 let enrolment = Enrolment { route: index, issued };
-                self.verified.borrow_mut().insert(value, enrolment);
+                self.verified.borrow_mut().insert(0, value, enrolment);
                 return Some(enrolment);
             }
         }
@@ -90,7 +89,7 @@ impl Remember {
 
     /// Names of policies have no zero byte, and neither have words of the configuration.
     fn signed<'a>(&'a self, route: &'a Route, issued: &'a [u8; 8]) -> [&'a [u8]; 4] {
-        [self.policy.as_bytes(), b"\0", issued, &route.text]
+        [self.policy.as_bytes(), b"\0", issued, &route.words]
     }
 
     /// Keys have changed: what old ones proved is to be proved again.

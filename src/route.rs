@@ -11,6 +11,8 @@ pub struct Route<Release = usize> {
     pub release: Release,
     /// The line as `$lobechat_canary_rule` shows it, without `remember=`.
     pub text: Box<[u8]>,
+    /// The same with its words told apart, for signatures.
+    pub words: Box<[u8]>,
     /// For how many seconds a browser that matched stays on the release.
     pub remember: Option<u64>,
     conditions: Vec<Condition>,
@@ -33,16 +35,18 @@ impl Route<Box<[u8]>> {
             }
             _ => (conditions, None),
         };
-        let text = words[..conditions.len() + 2].join(&b' ');
+        let text_words = conditions.len() + 2;
+        let text = words[..text_words].join(&b' ');
         let in_route = |e| format!("{e} in route {}", quote(&text));
         let remember = remember.map(parse_remember).transpose().map_err(in_route)?;
         let conditions = Condition::parse_all(conditions, names, env).map_err(in_route)?;
-        Ok(Route { release: (*release).into(), text: text.into(), remember, conditions })
+        let words = words[..text_words].join(&0).into();
+        Ok(Route { release: (*release).into(), text: text.into(), words, remember, conditions })
     }
 
     pub fn resolve(self, release: usize) -> Route {
-        let Route { text, remember, conditions, .. } = self;
-        Route { release, text, remember, conditions }
+        let Route { text, words, remember, conditions, .. } = self;
+        Route { release, text, words, remember, conditions }
     }
 }
 
@@ -58,7 +62,7 @@ fn parse_remember(time: &[u8]) -> Result<u64, String> {
 impl Route {
     /// The release's name, with which the text begins.
     pub fn release_name(&self) -> &[u8] {
-        self.text.split(|&b| b == b' ').next().unwrap_or_default()
+        self.words.split(|&b| b == 0).next().unwrap_or_default()
     }
 
     /// Whether all conditions hold. `None` when memory is short.

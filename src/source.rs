@@ -10,6 +10,7 @@ use crate::inputs::{InputNames, Inputs, Request, argument};
 pub enum Source {
     Cookie(usize),
     Header(usize),
+    Authorization,
     Argument(Box<[u8]>),
     Claim(usize),
     Text(Box<[Part]>),
@@ -28,7 +29,10 @@ impl Source {
         if let Some(name) = text.strip_prefix(b"cookie:") {
             Ok(Source::Cookie(names.cookie(checked_name(text, name)?)))
         } else if let Some(name) = text.strip_prefix(b"header:") {
-            Ok(Source::Header(names.header(checked_name(text, name)?)))
+            match checked_name(text, name)? {
+                name if name.eq_ignore_ascii_case(b"authorization") => Ok(Source::Authorization),
+                name => Ok(Source::Header(names.header(name))),
+            }
         } else if let Some(name) = text.strip_prefix(b"arg:") {
             Ok(Source::Argument(checked_name(text, name)?.into()))
         } else if let Some(path) = text.strip_prefix(b"claim:") {
@@ -66,10 +70,12 @@ impl Source {
         match self {
             Source::Cookie(slot) => Some(inputs.cookie(*slot)),
             Source::Header(slot) => Some(inputs.header(*slot)),
+            Source::Authorization => Some(request.authorization()),
             Source::Argument(name) => Some(argument(request.query(), name)),
             // A list as one text, which only a user id wants; conditions look at its elements.
             Source::Claim(slot) => match inputs.claim(*slot) {
                 Claim::Missing => Some(&[]),
+                Claim::Text(text) => request.concat(&[text.as_bytes()]),
                 claim => request.concat(&claim.parts()),
             },
             Source::Text(parts) => join(parts, request),
@@ -187,7 +193,11 @@ mod tests {
 
     #[test]
     fn values_and_ids() {
-        let mut request = TestRequest::with(&[("Cookie", "uid=7; empty="), ("X-Tier", "gold")]);
+        let mut request = TestRequest::with(&[
+            ("Cookie", "uid=7; empty="),
+            ("X-Tier", "gold"),
+            ("Authorization", "Basic eA=="),
+        ]);
         request.query = "v=2";
         request.variables = vec!["", "one", "two"];
         for (text, value, id) in [
@@ -195,6 +205,7 @@ mod tests {
             ("cookie:empty", "", None),
             ("cookie:none", "", None),
             ("header:x-tier", "gold", Some("gold")),
+            ("header:AUTHORIZATION", "Basic eA==", Some("Basic eA==")),
             ("arg:v", "2", Some("2")),
             ("$v1", "one", Some("one")),
             ("a-${v1}-$v2", "a-one-two", Some("a-one-two")),

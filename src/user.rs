@@ -1,5 +1,7 @@
 //! The `user` directive: the id by which users are split.
 
+use std::cell::RefCell;
+
 use crate::config::{Environment, arity, quote};
 use crate::cookie_keys::CookieKeys;
 use crate::duration;
@@ -119,39 +121,65 @@ impl UserSources {
         &self,
         inputs: Inputs<'_, 'r>,
         request: &'r impl Request,
-        keys: &CookieKeys,
+        keys: &RefCell<CookieKeys>,
+    ) -> Option<User<'r>> {
+        if let Some((place, keep)) = &self.keep {
+            return self.identify_keeping(*place, keep, inputs, request, keys);
+        }
+        for source in &self.sources {
+            let id = source.id(inputs, request)?;
+            if !id.is_empty() {
+                return Some(User { id, ..User::default() });
+            }
+        }
+        Some(self.identify_visitor(inputs))
+    }
+
+    /// Kept apart, so that policies without `keep` decide as quickly as before.
+    #[inline(never)]
+    fn identify_keeping<'r>(
+        &self,
+        kept: usize,
+        keep: &Keep,
+        inputs: Inputs<'_, 'r>,
+        request: &'r impl Request,
+        keys: &RefCell<CookieKeys>,
     ) -> Option<User<'r>> {
         for (place, source) in self.sources.iter().enumerate() {
             let id = source.id(inputs, request)?;
-            let user = match &self.keep {
-                Some((kept, keep)) if *kept == place => kept_user(keep, id, inputs, request, keys)?,
-                _ => User { id, ..User::default() },
+            let user = match place == kept {
+                true => kept_user(keep, id, inputs, request, keys)?,
+                false => User { id, ..User::default() },
             };
             if !user.id.is_empty() {
                 return Some(user);
             }
         }
+        Some(self.identify_visitor(inputs))
+    }
+
+    #[inline]
+    fn identify_visitor<'r>(&self, inputs: Inputs<'_, 'r>) -> User<'r> {
         let Some(slot) = self.visitor else {
-            return Some(User::default());
+            return User::default();
         };
-        Some(match visitor::parse(inputs.cookie(slot)) {
+        match visitor::parse(inputs.cookie(slot)) {
             Some((id, day)) => User { id, visitor: Visitor::Known(day), keep: false },
             None => User { id: &[], visitor: Visitor::New, keep: false },
-        })
+        }
     }
 }
 
 /// The claim's value, or what a cookie has kept of it. `None` when memory is short.
-#[inline(never)]
 fn kept_user<'r>(
     keep: &Keep,
     id: &'r [u8],
     inputs: Inputs<'_, 'r>,
     request: &'r impl Request,
-    keys: &CookieKeys,
+    keys: &RefCell<CookieKeys>,
 ) -> Option<User<'r>> {
     let now = request.now();
-    let kept = keep.read(inputs.cookie(keep.slot), keys, now);
+    let kept = keep.read(inputs.cookie(keep.slot), &keys.borrow(), now);
     Some(match kept {
         kept if !id.is_empty() => {
             User { id, visitor: Visitor::Unused, keep: keep.is_due(kept.as_ref(), id, now) }

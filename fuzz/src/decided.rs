@@ -12,12 +12,14 @@ use super::stand_ins::PlainRequest;
 /// Decides, checks that the parts of the decision agree with each other, and returns it.
 pub fn check<'r>(policy: &Policy, request: &'r PlainRequest) -> Decision<'r> {
     let decision = decide(policy, request).expect("enough memory");
-    let Decision { release, reason, user, bucket, claims, .. } = &decision;
+    let Decision { release, reason, user, bucket, .. } = &decision;
+    let verified = decision.identity.is_some_and(|outcome| outcome.failure.is_none());
+    let claims = request.last_claims().filter(|_| verified);
     assert!(*release < policy.releases.len(), "release {release} of {}", policy.releases.len());
     assert_eq!(*bucket, (!user.id.is_empty()).then(|| policy.salt.bucket(user.id)));
     assert!(bucket.is_none_or(|bucket| bucket < 10_000));
 
-    match (*reason, first_route(policy, request, claims.as_deref())) {
+    match (*reason, first_route(policy, request, claims)) {
         (Reason::Route(index), Some(first)) => {
             assert_eq!(index as usize, first, "not the first route that matches");
             assert_eq!(*release, policy.routes[first].release);

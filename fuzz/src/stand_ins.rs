@@ -3,9 +3,12 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
+use std::rc::Rc;
 
+use lobechat_canary::claims::Claims;
 use lobechat_canary::config::{ConfigError, Environment, KeyFile, Pattern, Place, VariableId};
 use lobechat_canary::failure::Failure;
+use lobechat_canary::identity::Kind;
 use lobechat_canary::inputs::{Lengths, Request};
 use lobechat_canary::policy::{Policy, PolicyBuilder};
 
@@ -20,32 +23,38 @@ pub struct PlainRequest {
     pub variables: [Vec<u8>; VARIABLES.len()],
     /// Seconds since 1970-01-01 UTC.
     pub now: u64,
-    memory: Memory,
-    refused: RefCell<Vec<(String, Failure)>>,
+    memory: Memory<Vec<u8>>,
+    claims: Memory<Rc<Claims>>,
+    refused: RefCell<Vec<(Kind, Failure)>>,
 }
 
-/// What [`Request::concat`] has made: a list that only grows, so that references into it stay good.
-#[derive(Default)]
-struct Memory {
-    first: OnceCell<Box<Piece>>,
+/// What has been made for a request: a list that only grows, so that references into it stay good.
+struct Memory<T> {
+    first: OnceCell<Box<Piece<T>>>,
     /// How many more pieces there is room for; `None`: any number.
     room: Cell<Option<usize>>,
 }
 
-struct Piece {
-    text: Vec<u8>,
-    next: OnceCell<Box<Piece>>,
+struct Piece<T> {
+    value: T,
+    next: OnceCell<Box<Piece<T>>>,
+}
+
+impl<T> Default for Memory<T> {
+    fn default() -> Memory<T> {
+        Memory { first: OnceCell::new(), room: Cell::new(None) }
+    }
 }
 
 /// A copy of a request starts with nothing made.
-impl Clone for Memory {
-    fn clone(&self) -> Memory {
+impl<T> Clone for Memory<T> {
+    fn clone(&self) -> Memory<T> {
         Memory { first: OnceCell::new(), room: self.room.clone() }
     }
 }
 
 /// One piece after the other: thousands of them would be too deep for the stack.
-impl Drop for Memory {
+impl<T> Drop for Memory<T> {
     fn drop(&mut self) {
         let mut next = self.first.take();
         while let Some(mut piece) = next {
@@ -54,8 +63,8 @@ impl Drop for Memory {
     }
 }
 
-impl Memory {
-    fn store(&self, text: Vec<u8>) -> Option<&[u8]> {
+impl<T> Memory<T> {
+    fn store(&self, value: T) -> Option<&T> {
         if let Some(room) = self.room.get() {
             self.room.set(Some(room.checked_sub(1)?));
         }
@@ -63,7 +72,11 @@ impl Memory {
         while let Some(piece) = end.get() {
             end = &piece.next;
         }
-        Some(&end.get_or_init(|| Box::new(Piece { text, next: OnceCell::new() })).text)
+        Some(&end.get_or_init(|| Box::new(Piece { value, next: OnceCell::new() })).value)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        std::iter::successors(self.first.get(), |piece| piece.next.get()).map(|piece| &piece.value)
     }
 }
 
@@ -77,8 +90,7 @@ impl PlainRequest {
     pub fn sizes(&self) -> (usize, usize) {
         let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
         let sent = headers.chain(self.variables.iter().map(Vec::len)).sum::<usize>() + self.query.len();
-        let pieces = std::iter::successors(self.memory.first.get(), |piece| piece.next.get());
-        (sent, pieces.map(|piece| piece.text.len()).sum())
+        (sent, self.memory.iter().map(Vec::len).sum())
     }
 
     /// The same request, with memory for so many pieces only.
@@ -93,8 +105,13 @@ impl PlainRequest {
         self
     }
 
+    /// The claims that were verified at the last decision.
+    pub fn last_claims(&self) -> Option<&Claims> {
+        self.claims.iter().last().map(|claims| &**claims)
+    }
+
     /// What the identities have said of its tokens since the last call.
-    pub fn take_refused(&self) -> Vec<(String, Failure)> {
+    pub fn take_refused(&self) -> Vec<(Kind, Failure)> {
         self.refused.take()
     }
 
@@ -162,6 +179,11 @@ impl Request for PlainRequest {
         headers.for_each(|(name, value)| visit(name, value));
     }
 
+    fn authorization(&self) -> &[u8] {
+        let line = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"authorization"));
+        line.map_or(&[], |(_, value)| value)
+    }
+
     fn query(&self) -> &[u8] {
         &self.query
     }
@@ -171,15 +193,19 @@ impl Request for PlainRequest {
     }
 
     fn concat(&self, parts: &[&[u8]]) -> Option<&[u8]> {
-        self.memory.store(parts.concat())
+        self.memory.store(parts.concat()).map(Vec::as_slice)
     }
 
     fn now(&self) -> u64 {
         self.now
     }
 
-    fn token_refused(&self, kind: &str, failure: Failure) {
-        self.refused.borrow_mut().push((kind.to_owned(), failure));
+    fn identified(&self, claims: Rc<Claims>) -> Option<&Claims> {
+        self.claims.store(claims).map(|claims| &**claims)
+    }
+
+    fn token_refused(&self, kind: Kind, failure: Failure) {
+        self.refused.borrow_mut().push((kind, failure));
     }
 }
 
@@ -243,8 +269,9 @@ impl Environment for Server {
         file.map(|(_, text)| text.to_vec()).ok_or_else(|| "no such file".to_owned())
     }
 
-    fn read_key(&mut self, path: &[u8], secret: bool) -> Result<(KeyFile, Vec<u8>), String> {
-        let file = KeyFile { path: String::from_utf8_lossy(path).into(), secret, place: Place::default() };
+    fn read_key(&mut self, path: &[u8]) -> Result<(KeyFile, Vec<u8>), String> {
+        let file =
+            KeyFile { path: String::from_utf8_lossy(path).into(), open: false, place: Place::default() };
         Ok((file, self.key(path)?))
     }
 

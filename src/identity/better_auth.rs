@@ -120,14 +120,14 @@ fn split_compact(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 /// The claims of `user`, with its id as `sub`. Roles that the admin plugin has joined by commas are a list.
 fn read(session: &Members<'_>, validity: Validity, names: &ClaimNames) -> Result<Verdict, Failure> {
     let object = |name: &str| session.get(name).map(|value| Members::parse(value.as_bytes()));
-    let (Some(Ok(user)), inner) = (object("user"), object("session")) else {
+    let (Some(Ok(user)), Some(Ok(inner))) = (object("user"), object("session")) else {
         return Ok((validity, Err(Failure::Claims)));
     };
     let Some(id) = user.text("id").filter(|id| !id.is_empty()) else {
         return Ok((validity, Err(Failure::Claims)));
     };
     // The session itself may end before the cookie that mirrors it.
-    let end = inner.and_then(Result::ok).and_then(|inner| inner.get("expiresAt")).and_then(date);
+    let end = inner.get("expiresAt").and_then(date);
     let validity = Validity { expires: validity.expires.min(end.unwrap_or(Seconds::MAX)), ..validity };
     let claims = names.read(&user, |path| match path {
         [name] if **name == *"sub" => Some(Claim::Text(id.as_ref().into())),

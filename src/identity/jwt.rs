@@ -2,15 +2,15 @@
 
 use std::cell::RefCell;
 
-use super::parameters::{Form, cache_size, cut_newline, read_secret};
+use super::parameters::{Form, cache_size, cut_newline, read_secret, refuse_key_file};
 use super::validity::Validity;
 use super::{Loaded, Tokens, Verdict};
 use crate::algorithm::{Algorithm, Algorithms};
 use crate::claims::ClaimNames;
-use crate::config::{Environment, KeyFile, quote};
+use crate::config::{Environment, KeyFile, quote, warn_if_open};
 use crate::duration;
 use crate::failure::Failure;
-use crate::inputs::InputNames;
+use crate::inputs::{InputNames, Inputs, Request};
 use crate::json::{JsonError, Members, elements, string};
 use crate::jwk::KeySet;
 use crate::jws;
@@ -66,7 +66,7 @@ pub fn parse(
         issuers: all("iss"),
         audiences: all("aud"),
         leeway: one("leeway").map_or(Ok(0), duration::parse)?,
-        required: one("require").map_or(Vec::new(), |value| value.split(|&b| b == b',').map(text).collect()),
+        required: one("require").map_or(Ok(Vec::new()), parse_required)?,
     };
     let file = jwt.read_keys(one("keys"), one("secret"), env)?;
     let mut sources = Vec::new();
@@ -96,6 +96,17 @@ fn parse_algorithms(value: &[u8]) -> Result<Algorithms, String> {
     value.split(|&b| b == b',').map(parse).collect()
 }
 
+fn parse_required(value: &[u8]) -> Result<Vec<Box<str>>, String> {
+    let names: Vec<Box<str>> = value.split(|&b| b == b',').map(text).collect();
+    match names.iter().any(|name| name.is_empty()) {
+        true => Err(format!(
+            "invalid list {} in \"require=\": write claims with \",\" between them, e.g. \"exp,sub\"",
+            quote(value)
+        )),
+        false => Ok(names),
+    }
+}
+
 impl Jwt {
     fn read_keys(
         &mut self,
@@ -105,11 +116,14 @@ impl Jwt {
     ) -> Result<Option<KeyFile>, String> {
         match (keys, secret) {
             (Some(path), None) => {
-                let (file, text) = env.read_key(path, false)?;
+                let (file, text) = env.read_key(path)?;
                 for warning in
                     self.load(&text).map_err(|why| format!("cannot use \"keys=\" {}: {why}", quote(path)))?
                 {
                     env.warn(&format!("in {}, {warning}", quote(path)));
+                }
+                if self.keys.borrow().has_secret() {
+                    warn_if_open(&file, env);
                 }
                 Ok(Some(file))
             }
@@ -129,7 +143,13 @@ impl Jwt {
 
     /// Takes the content of the key file; the result is what an operator should know of it.
     pub fn load(&self, text: &[u8]) -> Result<Vec<String>, String> {
-        let mut keys = if self.is_secret { KeySet::secret(cut_newline(text))? } else { KeySet::parse(text)? };
+        let mut keys = match self.is_secret {
+            true => {
+                refuse_key_file(text)?;
+                KeySet::secret(cut_newline(text))?
+            }
+            false => KeySet::parse(text)?,
+        };
         let able = keys.algorithms();
         if able.and(self.allowed).is_empty() {
             let (able, allowed) = (able.names(), self.allowed.names());
@@ -199,21 +219,29 @@ impl TokenSource {
         Ok(TokenSource { source, scheme })
     }
 
-    pub fn source(&self) -> &Source {
-        &self.source
-    }
-
-    /// The token in a value of this source; empty when there is none.
-    pub fn token<'r>(&self, value: &'r [u8]) -> &'r [u8] {
-        const BEARER: &[u8] = b"bearer ";
-        let bearer = match value.split_at_checked(BEARER.len()) {
-            Some((head, token)) if head.eq_ignore_ascii_case(BEARER) => Some(token.trim_ascii()),
-            _ => None,
+    /// The token of a request; empty when there is none. `None` when memory is short.
+    #[inline]
+    pub fn token<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<&'r [u8]> {
+        let value = match self.source {
+            Source::Authorization => request.authorization(),
+            _ => self.source.value(inputs, request)?,
         };
-        match self.scheme {
+        Some(match self.scheme {
+            _ if value.is_empty() => value,
             Scheme::Bare => value,
-            Scheme::Either => bearer.unwrap_or(value),
-            Scheme::Bearer => bearer.unwrap_or_default(),
-        }
+            Scheme::Either => bearer(value).unwrap_or(value),
+            Scheme::Bearer => bearer(value).unwrap_or_default(),
+        })
     }
+}
+
+/// What follows the scheme's name, which counts in any case (RFC 9110 section 11.1).
+#[inline]
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (head, token) = value.split_first_chunk::<7>()?;
+    let is_bearer = head == b"Bearer " || head.eq_ignore_ascii_case(b"bearer ");
+    is_bearer.then(|| match token {
+        [b' ', ..] | [.., b' '] => token.trim_ascii(),
+        _ => token,
+    })
 }

@@ -1,6 +1,7 @@
 //! The `name=value` words of an `identity` directive, and the secret that one of them names.
 
-use crate::config::{Environment, KeyFile, quote};
+use crate::config::{Environment, KeyFile, quote, warn_if_open};
+use crate::json::Members;
 
 /// What a parameter says about a directive that does not take it.
 pub struct Form(pub &'static str);
@@ -84,7 +85,8 @@ pub fn read_secret(value: &[u8], env: &mut dyn Environment) -> Result<Secret, St
     if let Some(name) = value.strip_prefix(b"env:") {
         return Ok(Secret { text: env.environment_variable(name)?, file: None });
     }
-    let (file, text) = env.read_key(value, true)?;
+    let (file, text) = env.read_key(value)?;
+    warn_if_open(&file, env);
     Ok(Secret { text: cut_newline(&text).to_vec(), file: Some(file) })
 }
 
@@ -94,8 +96,21 @@ pub fn cut_newline(text: &[u8]) -> &[u8] {
     text.strip_suffix(b"\r").unwrap_or(text)
 }
 
+/// Whoever takes a public key for a secret lets everybody sign: the key is no secret (RFC 8725 section 2.1).
+pub fn refuse_key_file(secret: &[u8]) -> Result<(), String> {
+    let text = secret.trim_ascii_start();
+    let is_key = text.starts_with(b"-----BEGIN ")
+        || text.starts_with(b"ssh-")
+        || Members::parse(text).is_ok_and(|members| members.has("keys") || members.has("kty"));
+    match is_key {
+        true => Err("it holds keys and no shared secret: \"identity jwt keys=file\" reads keys".to_owned()),
+        false => Ok(()),
+    }
+}
+
 /// The secret of an application may have any length, which is the application's choice.
 pub fn warn_if_short(secret: &[u8]) -> Result<Vec<String>, String> {
+    refuse_key_file(secret)?;
     match secret.len() {
         0 => Err("the secret is empty".to_owned()),
         length @ 1..32 => Ok(vec![format!(

@@ -50,15 +50,12 @@ impl Environment for NginxEnvironment<'_> {
         std::fs::read(&name).map_err(|error| format!("cannot read file \"{name}\": {error}"))
     }
 
-    fn read_key(&mut self, path: &[u8], secret: bool) -> Result<(KeyFile, Vec<u8>), String> {
+    fn read_key(&mut self, path: &[u8]) -> Result<(KeyFile, Vec<u8>), String> {
         let path = self.full_name(path)?;
         let (text, stamp, mode) =
             key_files::read(&path).map_err(|error| format!("cannot read key file \"{path}\": {error}"))?;
-        if secret && mode & 0o004 != 0 {
-            self.warn(&format!("everybody can read the secret in \"{path}\": write \"chmod o= {path}\""));
-        }
         self.stamps.push((path.clone(), stamp));
-        Ok((KeyFile { path, secret, place: self.cf.place() }, text))
+        Ok((KeyFile { path, open: mode & 0o004 != 0, place: self.cf.place() }, text))
     }
 
     fn environment_variable(&mut self, name: &[u8]) -> Result<Vec<u8>, String> {

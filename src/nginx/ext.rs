@@ -61,6 +61,7 @@ impl ConfExt for ngx_conf_t {
 
     fn emerg(&self, message: &str) {
         let (level, cf) = (NGX_LOG_EMERG as ngx_uint_t, ptr::from_ref(self).cast_mut());
+        let message = one_line(message);
         let message = ngx_str(message.as_bytes());
         // SAFETY: "%V" takes one ngx_str_t.
         unsafe { ngx_conf_log_error(level, cf, 0, c"%V".as_ptr(), &raw const message) };
@@ -126,11 +127,17 @@ pub fn log_at(log: *mut ngx_log_t, level: u32, message: &str, place: &Place) {
     write_log(log, level, &format!("{message} in {}:{}", place.file, place.line));
 }
 
+/// Messages quote what others have written, key files for one: a newline in it must not begin a line of its own.
+fn one_line(message: &str) -> String {
+    message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// Writes to an nginx log if it takes this level.
 pub fn write_log(log: *mut ngx_log_t, level: u32, message: &str) {
     // SAFETY: "%V" takes one ngx_str_t; the log is live.
     unsafe {
         if (*log).log_level >= level as ngx_uint_t {
+            let message = one_line(message);
             let message = ngx_str(message.as_bytes());
             ngx_log_error_core(level as ngx_uint_t, log, 0, c"%V".as_ptr(), &raw const message);
         }

@@ -86,9 +86,16 @@ pub extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             return NGX_OK as ngx_int_t;
         }
         // A file may have changed between the master's look and now.
-        for_each(cycle, |conf, watched| look(conf, watched, true));
-        // SAFETY: nginx has set up its timers by now; `tick` is there as long as the module.
-        unsafe { canary_every(INTERVAL, Some(tick)) };
+        let mut watched = false;
+        for_each(cycle, |conf, file| {
+            watched = true;
+            look(conf, file, true);
+        });
+        // Each timer more costs each request a few instructions.
+        if watched {
+            // SAFETY: nginx has set up its timers by now; `tick` is there as long as the module.
+            unsafe { canary_every(INTERVAL, Some(tick)) };
+        }
         NGX_OK as ngx_int_t
     })
 }
@@ -117,7 +124,11 @@ fn main_conf<'a>(cycle: *const ngx_cycle_t) -> Option<&'a MainConf> {
 fn look(conf: &PolicyConf, watched: &Watched, at_once: bool) {
     let Watched { file, user, done, seen } = watched;
     let stamp = std::fs::metadata(&file.path).ok().map(|metadata| Stamp::of(&metadata));
-    let settled = at_once || seen.replace(stamp) == stamp;
+    if at_once && stamp.is_none() {
+        // `nginx -t` has said which rights are missing.
+        done.set(None);
+    }
+    let settled = seen.replace(stamp) == stamp || at_once;
     if stamp == done.get() || !settled {
         return;
     }

@@ -39,5 +39,5 @@ layout_fields! {
     #[cfg(not(nginx1_23_0))]
     ngx_http_request_t: headers_in.cookies;
     ngx_http_request_t: main_conf, loc_conf, pool, connection, upstream, main, method, variables, unparsed_uri,
-        headers_in.headers, headers_out.headers, headers_out.status, headers_out.content_type;
+        headers_in.headers, headers_in.authorization, headers_out.headers, headers_out.status, headers_out.content_type;
 }

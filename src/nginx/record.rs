@@ -9,9 +9,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use nginx_sys::*;
 
 use super::conf::{PolicyConf, policy_of};
-use super::ext::{bytes, ngx_str, pool_copy};
+use super::ext::{bytes, ngx_str};
 use super::request::View;
-use crate::claims::Claims;
 use crate::decision::{Decision, Reason, decide};
 use crate::identity::Outcome;
 use crate::user::Visitor;
@@ -109,14 +108,7 @@ fn take<'r>(
         record.write(Record { policy: conf, decided: None, next: *newest });
         *newest = record;
         let view = View::new(main);
-        let Decision { release, reason, user, bucket, remember, claims, identity } =
-            decide(&conf.policy, &view)?;
-        let claims = match claims {
-            Some(claims) if !conf.policy.claim_variables.is_empty() => {
-                copy_claims((*main).pool, conf, &claims)?
-            }
-            _ => ptr::null(),
-        };
+        let Decision { release, reason, user, bucket, remember, identity } = decide(&conf.policy, &view)?;
         (*record).decided = Some(Decided {
             release,
             reason,
@@ -126,29 +118,9 @@ fn take<'r>(
             keep: user.keep,
             identity,
             user: ngx_str(user.id),
-            claims,
+            claims: view.claim_values(&conf.policy)?,
         });
         Some(&*record)
-    }
-}
-
-/// The values of the claim variables, in memory of the request. Claims may hold what users have written, and variables go
-/// into header lines: control characters become blanks.
-#[inline(never)]
-fn copy_claims(pool: *mut ngx_pool_t, conf: &PolicyConf, claims: &Claims) -> Option<*const ngx_str_t> {
-    let variables = &conf.policy.claim_variables;
-    // SAFETY: the pool is live, and its memory has room for a string for each variable.
-    unsafe {
-        let values = ngx_palloc(pool, variables.len() * size_of::<ngx_str_t>()).cast::<ngx_str_t>();
-        if values.is_null() {
-            return None;
-        }
-        for (index, (_, slot)) in variables.iter().enumerate() {
-            let mut text = claims.get(*slot).parts().concat();
-            text.iter_mut().filter(|b| b.is_ascii_control()).for_each(|b| *b = b' ');
-            values.add(index).write(pool_copy(pool, &text)?);
-        }
-        Some(values)
     }
 }
 

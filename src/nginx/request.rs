@@ -1,25 +1,61 @@
 //! nginx's request as the decision core sees it.
 
+use core::cell::OnceCell;
 use core::{ptr, slice};
+use std::rc::Rc;
 
 use nginx_sys::*;
 
-use super::ext::{bytes, write_log};
+use super::ext::{bytes, pool_copy, write_log};
+use crate::claims::Claims;
 use crate::config::VariableId;
 use crate::failure::Failure;
+use crate::identity::Kind;
 use crate::inputs::{Lengths, Request};
+use crate::policy::Policy;
 
 /// The main request of a client, for as long as a decision or a filter looks at it.
 pub struct View<'r> {
     main: *mut ngx_http_request_t,
     lifetime: core::marker::PhantomData<&'r ngx_http_request_t>,
+    claims: OnceCell<Rc<Claims>>,
 }
 
 impl View<'_> {
     /// # Safety
     /// `main` must be a main request that outlives the view.
     pub unsafe fn new(main: *mut ngx_http_request_t) -> Self {
-        View { main, lifetime: core::marker::PhantomData }
+        View { main, lifetime: core::marker::PhantomData, claims: OnceCell::new() }
+    }
+
+    /// The values of a policy's claim variables, in their order and in memory of the request; null without any. `None` when
+    /// memory is short.
+    #[inline]
+    pub fn claim_values(&self, policy: &Policy) -> Option<*const ngx_str_t> {
+        match self.claims.get() {
+            Some(claims) if !policy.claim_variables.is_empty() => self.copy_claims(claims, policy),
+            _ => Some(ptr::null()),
+        }
+    }
+
+    /// Claims may hold what users have written, and variables go into header lines: control characters become blanks.
+    #[inline(never)]
+    fn copy_claims(&self, claims: &Claims, policy: &Policy) -> Option<*const ngx_str_t> {
+        let variables = &policy.claim_variables;
+        // SAFETY: the pool is live, and its memory has room for a string for each variable.
+        unsafe {
+            let pool = (*self.main).pool;
+            let values = ngx_palloc(pool, variables.len() * size_of::<ngx_str_t>()).cast::<ngx_str_t>();
+            if values.is_null() {
+                return None;
+            }
+            for (index, (_, slot)) in variables.iter().enumerate() {
+                let mut text = claims.get(*slot).parts().concat();
+                text.iter_mut().filter(|b| b.is_ascii_control()).for_each(|b| *b = b' ');
+                values.add(index).write(pool_copy(pool, &text)?);
+            }
+            Some(values)
+        }
     }
 
     pub fn is_get(&self) -> bool {
@@ -67,6 +103,17 @@ impl Request for View<'_> {
         }
     }
 
+    #[inline]
+    fn authorization(&self) -> &[u8] {
+        // SAFETY: nginx points to the line, which lives in the request's pool and buffers; a deleted one has no hash.
+        unsafe {
+            match (*self.main).headers_in.authorization.as_ref() {
+                Some(line) if line.hash != 0 => bytes(line.value),
+                _ => &[],
+            }
+        }
+    }
+
     fn query(&self) -> &[u8] {
         // The request line as the client sent it: rewrites change `uri` and `args`, but not this.
         // SAFETY: it lives in the request's buffers.
@@ -99,7 +146,11 @@ impl Request for View<'_> {
         now()
     }
 
-    fn token_refused(&self, kind: &str, failure: Failure) {
+    fn identified(&self, claims: Rc<Claims>) -> Option<&Claims> {
+        Some(self.claims.get_or_init(|| claims))
+    }
+
+    fn token_refused(&self, kind: Kind, failure: Failure) {
         // SAFETY: a request has a connection, and that a log and an address.
         unsafe {
             let connection = (*self.main).connection;
@@ -110,10 +161,8 @@ impl Request for View<'_> {
             // nginx would add the request line, in which `from=arg:` has the token.
             log.handler = None;
             let client = String::from_utf8_lossy(bytes((*connection).addr_text));
-            let message = format!(
-                "lobechat_canary: {kind} token gives no claims: {}, client: {client}",
-                failure.name()
-            );
+            let (kind, why) = (kind.name(), failure.name());
+            let message = format!("lobechat_canary: {kind} token gives no claims: {why}, client: {client}");
             write_log(&raw mut log, NGX_LOG_INFO, &message);
         }
     }

@@ -40,8 +40,8 @@ const VARIABLES: [(&str, Read); 8] = [
     }),
     ("lobechat_canary_identity", |_, decided| {
         decided.identity.map(|Outcome { kind, failure }| match failure {
-            None => Value::Kept(kind.as_bytes()),
-            Some(failure) => Value::Made(format!("{kind}:{}", failure.name())),
+            None => Value::Kept(kind.name().as_bytes()),
+            Some(failure) => Value::Made(format!("{}:{}", kind.name(), failure.name())),
         })
     }),
 ];

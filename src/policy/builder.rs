@@ -6,7 +6,9 @@ use std::cell::RefCell;
 use super::shares::split;
 use super::words::{at, once, one_of, parse_flag};
 use super::{KeyUser, Policy};
-use crate::config::{ConfigError, Environment, KeyFile, Place, VariableId, arity, is_name, quote};
+use crate::config::{
+    ConfigError, Environment, KeyFile, Place, VariableId, arity, is_name, quote, warn_if_open,
+};
 use crate::cookie_keys::CookieKeys;
 use crate::hash::{HashMode, Salt};
 use crate::identity::Identity;
@@ -152,7 +154,8 @@ impl PolicyBuilder {
         let [path] = words else {
             return Err(arity("cookie_key", "cookie_key file"));
         };
-        let (file, text) = env.read_key(path, true)?;
+        let (file, text) = env.read_key(path)?;
+        warn_if_open(&file, env);
         let keys = CookieKeys::parse(&text)
             .map_err(|e| format!("cannot use {} in \"cookie_key\" directive: {e}", quote(path)))?;
         self.key_files.push((file, KeyUser::Cookies));
