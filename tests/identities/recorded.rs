@@ -92,3 +92,22 @@ fn sessions() {
         check(&line["id"], &policy, &request, text("expect"), &shown);
     }
 }
+
+/// One token, wherever it is found, is verified once: with the first look its key is gone, and the second still knows it.
+#[test]
+fn remembered_by_its_text() {
+    let line =
+        read_lines("tokens/recording.jsonl").into_iter().find(|l| l["id"] == "jose/ES256/valid").unwrap();
+    let (keys, token) = (line["keys"].as_str().unwrap(), line["token"].as_str().unwrap());
+    let policy =
+        policy(&[("file", keys)], "identity jwt keys=file from=cookie:token from=header:authorization")
+            .unwrap();
+    let by_cookie = PlainRequest::default().header("Cookie", format!("token={token}")).at(NOW);
+    for _ in 0..3 {
+        for request in [&by_cookie, &bearer(token).at(NOW)] {
+            assert!(identify(&policy, request).unwrap().is_ok());
+        }
+    }
+    assert_eq!(format!("{:?}", policy.identities).matches("Cache(1 of 1024)").count(), 1, "{policy:?}");
+    assert!(!format!("{policy:?}").contains(token));
+}

@@ -18,6 +18,9 @@ fn with_files(block: &str) -> black_box::Config {
             "private.pem",
             "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n",
         )
+        .file("public.pem", "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n")
+        .file("damaged.pem", format!("-----BEGIN PRIVATE KEY----\n{SECRET}\n-----END PRIVATE KEY-----\n"))
+        .file("typed.json", r#"{"kty":"oct","alg":5,"k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}"#)
         .file("broken.pem", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
 }
 
@@ -65,6 +68,12 @@ fn identity_lines() {
         ("identity jwt keys=secret;", &["neither a JWK Set nor a public key in PEM"]),
         ("identity jwt keys=private.pem;", &["it is a private key", "openssl pkey -in FILE -pubout"]),
         ("identity jwt keys=broken.pem;", &["its PUBLIC KEY cannot be read"]),
+        ("identity jwt secret=public.pem;", &["it holds keys and no shared secret", "keys=file"]),
+        ("identity jwt secret=keys.json;", &["it holds keys and no shared secret", "keys=file"]),
+        ("identity better_auth secret=public.pem;", &["it holds keys and no shared secret"]),
+        ("identity jwt keys=damaged.pem;", &["\"-----BEGIN \" line in it is damaged"]),
+        ("identity jwt keys=typed.json;", &["its \"alg\" is no text"]),
+        ("identity jwt secret=secret require=exp,;", &["invalid list \"exp,\"", "exp,sub"]),
         ("identity jwt secret=secret leeway=1x;", &["invalid time \"1x\"", "90s"]),
         (
             "identity jwt secret=secret cache=many;",
@@ -133,17 +142,31 @@ fn cookies() {
     ]);
 }
 
+/// A key set with a secret in it, which is one.
+const OCT: &str = r#"{"kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}"#;
+
+/// A key file comes from elsewhere: what it says must not look like a line of the log, and what it hides stays hidden.
+#[test]
+fn key_files_are_quoted_with_care() {
+    let set = r#"{"keys":[{"kty":"EC","kid":"a\n2026/01/01 00:00:00 [emerg] forged"}]}"#;
+    let check = with_files("identity jwt keys=set.json;").file("set.json", set).check();
+    assert!(check.output.contains("(kid \"a 2026/01/01 00:00:00 [emerg] forged\")"), "{}", check.output);
+    let check = with_files("identity jwt keys=damaged.pem;").check();
+    assert!(!check.ok && !check.output.contains(SECRET), "{}", check.output);
+}
+
 /// What works, but should be known.
 #[test]
 fn warnings() {
     for (block, expected) in [
         ("identity better_auth secret=short;", "the secret has 31 bytes, and should have 32 or more"),
         ("identity authjs secret=short;", "the secret has 31 bytes, and should have 32 or more"),
+        ("identity jwt keys=oct.json;", "everybody can read the secret in"),
         ("identity jwt secret=secret;\nuser cookie:uid;", "has an identity, but reads no claim of it"),
         ("route canary if cookie:a remember=7d;", "no \"cookie_key\": its cookies end when nginx restarts"),
         ("identity jwt secret=secret;\nuser claim:sub keep=7d;", "no \"cookie_key\""),
     ] {
-        let check = with_files(block).check();
+        let check = with_files(block).file("oct.json", OCT).check();
         let warned = check.output.lines().any(|line| line.contains("[warn]") && line.contains(expected));
         assert!(check.ok && warned, "{block}\n{}", check.output);
         assert!(
