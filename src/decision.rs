@@ -63,7 +63,7 @@ pub struct Decision<'r> {
 #[inline]
 pub fn decide<'r>(policy: &Policy, request: &'r impl Request) -> Option<Decision<'r>> {
     // On the stack, unless a policy reads an unusual number of names.
-    let (mut few, mut many) = ([None; 12], None);
+    let (mut few, mut many) = ([None; 8], None);
     let slots = match few.get_mut(..policy.names.count()) {
         Some(few) => few,
         None => many.insert(empty_slots(policy.names.count())?),
