@@ -90,9 +90,10 @@ fn check_policy(policy: &Policy) {
     }
 }
 
-const REQUESTS: [&[u8]; 4] = [
+const REQUESTS: [&[u8]; 5] = [
     b"",
     b"Cookie: uid=7; release_channel=canary; role=\nX-User-Tier: premium\n?v=2&uid=8\n$remote_addr=203.0.113.9",
     b"cookie: lobechat_visitor=00112233445566778899aabbccddeeff.20780\nX-User-Tier: a\nx-user-tier: b\n$geoip2_country=NZ",
+    b"Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.e30.AA\nCookie: token=x.y.z; better-auth.session_data.0=e30; authjs.session-token=a..b.c.d; lobechat_keep=AAAA; lobechat_remember=canary.1.AAAA",
     b"Cookie: uid=\xff\xfe; release_channel=stable\ncookie: uid=9;role=tester\n?uid=%00\n$http_user_agent=\x00",
 ];

@@ -13,8 +13,7 @@ use super::stand_ins::PlainRequest;
 pub fn check<'r>(policy: &Policy, request: &'r PlainRequest) -> Decision<'r> {
     let decision = decide(policy, request).expect("enough memory");
     let Decision { release, reason, user, bucket, .. } = &decision;
-    let verified = decision.identity.is_some_and(|outcome| outcome.failure.is_none());
-    let claims = request.last_claims().filter(|_| verified);
+    let claims = claims(request, &decision);
     assert!(*release < policy.releases.len(), "release {release} of {}", policy.releases.len());
     assert_eq!(*bucket, (!user.id.is_empty()).then(|| policy.salt.bucket(user.id)));
     assert!(bucket.is_none_or(|bucket| bucket < 10_000));
@@ -46,8 +45,14 @@ pub fn check<'r>(policy: &Policy, request: &'r PlainRequest) -> Decision<'r> {
         Visitor::New => assert_eq!(user.id, b""),
         Visitor::Unused => {}
     }
-    check_again(policy, request, &decision);
+    check_again(policy, request, &decision, claims);
     decision
+}
+
+/// The claims that the last decision on a request was based on.
+pub fn claims<'r>(request: &'r PlainRequest, decision: &Decision) -> Option<&'r Claims> {
+    let verified = decision.identity.is_some_and(|outcome| outcome.failure.is_none());
+    request.last_claims().filter(|_| verified)
 }
 
 fn first_route(policy: &Policy, request: &PlainRequest, claims: Option<&Claims>) -> Option<usize> {
@@ -57,14 +62,16 @@ fn first_route(policy: &Policy, request: &PlainRequest, claims: Option<&Claims>)
 }
 
 /// The same request is decided the same way, or, where memory is short, not at all.
-fn check_again(policy: &Policy, request: &PlainRequest, first: &Decision) {
+fn check_again(policy: &Policy, request: &PlainRequest, first: &Decision, verified: Option<&Claims>) {
     for pieces in [0, 1, 2, usize::MAX] {
         let request = request.short_of_memory(pieces);
         match decide(policy, &request) {
             Some(again) => {
-                let parts =
-                    |d: &Decision| (d.release, d.reason, d.bucket, d.user.visitor, d.user.id.to_vec());
+                let parts = |d: &Decision| {
+                    (d.release, d.reason, d.bucket, d.user.visitor, d.user.id.to_vec(), d.identity)
+                };
                 assert_eq!(parts(&again), parts(first), "with memory for {pieces} pieces");
+                assert_eq!(claims(&request, &again), verified, "with memory for {pieces} pieces");
             }
             None => assert!(pieces < usize::MAX, "undecided in spite of memory"),
         }

@@ -285,7 +285,8 @@ impl Environment for Server {
 
     /// Numbered apart from the others.
     fn claim_variable(&mut self, name: &[u8]) -> Result<VariableId, String> {
-        let number = name.iter().fold(0, |number, b| number * 31 + usize::from(*b) % 31);
+        let add = |number: usize, b: &u8| number.wrapping_mul(31).wrapping_add(usize::from(*b) % 31);
+        let number = name.iter().fold(0, add);
         Ok(VariableId(VARIABLES.len() + number % 1000))
     }
 

@@ -7,7 +7,7 @@ use proptest::sample::select;
 
 use crate::cases;
 use crate::checks::stand_ins::{PlainRequest, VARIABLES};
-use crate::checks::{configuration, request};
+use crate::checks::{configuration, request, token};
 
 /// Names and values that the policies of the request checks look for, and others like them.
 const NAMES: [&[u8]; 11] = [
@@ -184,9 +184,8 @@ fn many_lines_of_one_header_are_joined_in_linear_space() {
 /// What `scripts/fuzz` has kept, without a fuzzer.
 #[test]
 fn corpus_replays() {
-    let targets =
-        ["configuration", "request"].into_iter().zip([configuration::check, request::check as fn(&[u8])]);
-    for (target, check) in targets {
+    let checks = [configuration::check, request::check as fn(&[u8]), token::check];
+    for (target, check) in ["configuration", "request", "token"].into_iter().zip(checks) {
         let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
         let files = std::fs::read_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
         let mut count = 0;
