@@ -15,3 +15,4 @@ pub mod request;
 pub mod sealing;
 pub mod stand_ins;
 pub mod token;
+pub mod token_policies;

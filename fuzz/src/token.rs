@@ -10,93 +10,10 @@ use lobechat_canary::policy::Policy;
 use super::expected::{self, Expected, PATHS, Rules};
 use super::json::{Json, Members};
 use super::recordings::{self, Kind, Recordings};
-use super::sealing::{self, AUTHJS, BETTER_AUTH, COOKIE_KEYS, SESSION_SECRET, TOKEN_SECRET};
-use super::stand_ins::{PlainRequest, Server, policy_on};
+use super::sealing::{self, AUTHJS, BETTER_AUTH, SESSION_SECRET, TOKEN_SECRET};
+use super::stand_ins::PlainRequest;
+use super::token_policies::{DAY, FIXED, Fixed, NOW, Pair, ROUTE, RULES};
 use super::{decided, model};
-
-/// After what was recorded, and before it expires.
-const NOW: u64 = 1_900_000_000;
-const DAY: u64 = 86_400;
-
-const SOURCES: &str = "from=header:authorization from=cookie:token from=arg:token from=$key";
-
-/// Policies by the identities that they ask, in this order.
-const POLICIES: [(&[Kind], &str); 5] = [
-    (&[Kind::Keys], "identity jwt keys=jwks SOURCES"),
-    (&[Kind::Secret], "identity jwt secret=token SOURCES"),
-    (&[Kind::BetterAuth], "identity better_auth secret=session"),
-    (&[Kind::AuthJs], "identity authjs secret=session"),
-    (
-        &[Kind::AuthJs, Kind::Keys, Kind::BetterAuth],
-        "identity authjs secret=session\nidentity jwt keys=jwks SOURCES\nidentity better_auth secret=session",
-    ),
-];
-
-const CHECKED: &str = "identity jwt secret=token leeway=5s iss=https://idp.example aud=chat require=exp,sub";
-const RULES: Rules = Rules {
-    leeway: 5,
-    issuer: Some("https://idp.example"),
-    audience: Some("chat"),
-    required: &["exp", "sub"],
-};
-
-const ROUTE: &str = "canary if claim:role = tester";
-const LINES: &str = "release stable a
-    release canary b weight=10%
-    route canary if claim:role = tester remember=7d
-    claim $sub sub
-    claim $role role
-    claim $nested realm_access.roles
-    claim $dots https://example\\.com/roles
-    user claim:sub keep=30d visitor
-    cookie_key cookies";
-
-/// One policy that remembers what it verified, though only a little of it, and one that does not.
-struct Pair {
-    asks: &'static [Kind],
-    quick: Policy,
-    slow: Policy,
-}
-
-struct Fixed {
-    recordings: Recordings,
-    policies: Vec<Pair>,
-    checked: Pair,
-}
-
-thread_local! {
-    static FIXED: Fixed = fixed();
-}
-
-fn fixed() -> Fixed {
-    let recordings = recordings::read();
-    let policy = |identity: &str, cache: usize| {
-        let texts = [
-            ("jwks", &*recordings.jwks),
-            ("token", TOKEN_SECRET),
-            ("session", SESSION_SECRET),
-            ("cookies", COOKIE_KEYS),
-        ];
-        let keys = texts.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).to_vec();
-        let mut server = Server { keys, ..Server::default() };
-        let lines = identity.replace("SOURCES", SOURCES);
-        let lines: String = lines.lines().map(|line| format!("{line} cache={cache}\n")).collect();
-        policy_on(&mut server, "default", &format!("{lines}{LINES}"))
-            .unwrap_or_else(|error| panic!("{}", error.message))
-    };
-    let pair = |asks, identity| Pair { asks, quick: policy(identity, 8), slow: policy(identity, 0) };
-    Fixed {
-        policies: POLICIES.into_iter().map(|(asks, identity)| pair(asks, identity)).collect(),
-        checked: pair(&[Kind::Secret], CHECKED),
-        recordings,
-    }
-}
-
-impl Fixed {
-    fn pair(&self, kind: Kind) -> &Pair {
-        self.policies.iter().find(|pair| *pair.asks == [kind]).expect("a policy of each kind")
-    }
-}
 
 /// The first byte says what the rest is; any other one begins a request, see [`PlainRequest::parse`].
 pub fn check(text: &[u8]) {
