@@ -3,6 +3,9 @@
 
 use crate::config::quote;
 
+/// A length of time, or a point in it since 1970-01-01 UTC.
+pub type Seconds = u64;
+
 /// The units from the largest to the smallest; each may stand once, in this order.
 const UNITS: [(u8, u64); 7] = [
     (b'y', 365 * 86_400),

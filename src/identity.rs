@@ -19,10 +19,11 @@ use self::authjs::AuthJs;
 use self::better_auth::BetterAuth;
 use self::jwt::{Jwt, TokenSource};
 use self::session_cookie::SessionCookie;
-use self::validity::{Seconds, Validity};
+use self::validity::Validity;
 use crate::cache::Cache;
 use crate::claims::{ClaimNames, Claims};
 use crate::config::{Environment, KeyFile, arity, quote};
+use crate::duration::Seconds;
 use crate::failure::Failure;
 use crate::inputs::{InputNames, Inputs, Request};
 

@@ -14,11 +14,9 @@ use openssl::symm::{Cipher, decrypt_aead, encrypt_aead};
 
 use crate::cache::Cache;
 use crate::cookie_keys::{CookieKey, CookieKeys};
+use crate::duration::Seconds;
 use crate::inputs::InputNames;
 use crate::set_cookie;
-
-/// Seconds since 1970-01-01 UTC.
-pub type Seconds = u64;
 
 /// The keep cookie of one policy.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::inputs::{Lengths, Request};
 /// older browsers), a GET that accepts `text/html` by name is one; `fetch()` sends `*/*`.
 pub fn is_navigation(is_get: bool, request: &impl Request) -> bool {
     let (mut mode, mut dest, mut metadata) = (None, None, false);
-    let (mut accepts_html, mut prefetch) = (false, false);
+    let mut accepts_html = false;
     request.for_each_header(Lengths::ALL, |name, value| {
         if is_prefix(name, b"sec-fetch-") {
             metadata = true;
@@ -24,15 +24,13 @@ pub fn is_navigation(is_get: bool, request: &impl Request) -> bool {
             }
         } else if name.eq_ignore_ascii_case(b"accept") {
             accepts_html |= memmem::find(&value.to_ascii_lowercase(), b"text/html").is_some();
-        } else if name.eq_ignore_ascii_case(b"sec-purpose") || name.eq_ignore_ascii_case(b"purpose") {
-            prefetch |= is_prefix(value, b"prefetch");
         }
     });
     let navigation = match metadata {
         true => mode == Some(b"navigate") && matches!(dest, Some(b"document" | b"empty")),
         false => is_get && accepts_html,
     };
-    navigation && !prefetch
+    navigation && !is_prefetch(request)
 }
 
 /// Whether a browser fetches something that nobody waits for, and may throw it away.

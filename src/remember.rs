@@ -11,12 +11,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::cache::Cache;
 use crate::cookie_keys::{CookieKey, CookieKeys};
+use crate::duration::Seconds;
 use crate::inputs::InputNames;
 use crate::route::Route;
 use crate::set_cookie;
-
-/// Seconds since 1970-01-01 UTC.
-pub type Seconds = u64;
 
 /// The remember cookie of one policy.
 #[derive(Debug)]

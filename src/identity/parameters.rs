@@ -87,7 +87,7 @@ pub fn read_secret(value: &[u8], env: &mut dyn Environment) -> Result<Secret, St
     }
     let (file, text) = env.read_key(value)?;
     warn_if_open(&file, env);
-    Ok(Secret { text: cut_newline(&text).to_vec(), file: Some(file) })
+    Ok(Secret { text, file: Some(file) })
 }
 
 /// One newline at the end of a secret's file is the editor's.

@@ -1,10 +1,8 @@
 //! From when until when claims hold: `exp`, `nbf` and `iat` (RFC 7519 section 4.1).
 
+use crate::duration::Seconds;
 use crate::failure::Failure;
 use crate::json::{self, Members};
-
-/// Seconds since 1970-01-01 UTC.
-pub type Seconds = u64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
