@@ -3,8 +3,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A share in basis points (hundredths of a percent), 0 to 10000.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Percent(u16);
 
 impl Percent {
@@ -78,6 +81,20 @@ fn missing_sign(text: &str) -> String {
         right => right.join(" or "),
     };
     format!("invalid percentage \"{text}\": write {hint}")
+}
+
+impl From<Percent> for String {
+    fn from(percent: Percent) -> String {
+        percent.to_string()
+    }
+}
+
+impl TryFrom<String> for Percent {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Percent, String> {
+        Percent::parse(&text)
+    }
 }
 
 impl fmt::Display for Percent {
