@@ -51,6 +51,8 @@ pub struct Counts {
     /// Requests that belonged to a page of another release.
     pub skew: u64,
     pub ttfb: Ttfb,
+    /// By verdicts and by operators.
+    pub rollbacks: u64,
 }
 
 /// Times from the start of an attempt to the header of its answer.

@@ -23,8 +23,10 @@ pub mod failure;
 pub mod generation;
 pub mod hash;
 pub mod identity;
+pub mod in_force;
 pub mod inputs;
 pub mod json;
+pub mod judge;
 pub mod jwe;
 pub mod jwk;
 pub mod jws;
@@ -43,6 +45,7 @@ pub mod split;
 pub mod user;
 pub mod value_set;
 pub mod visitor;
+pub mod zone;
 
 #[cfg(all(feature = "module", not(test)))]
 #[allow(unsafe_code)]

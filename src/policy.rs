@@ -12,11 +12,11 @@ use crate::config::{KeyFile, VariableId};
 use crate::cookie_keys::CookieKeys;
 use crate::hash::Salt;
 use crate::identity::Identity;
+use crate::in_force::InForce;
 use crate::inputs::InputNames;
 use crate::release::Release;
 use crate::remember::Remember;
 use crate::route::Route;
-use crate::split::Split;
 use crate::user::UserSources;
 
 /// A checked policy. Release 0 is the stable one.
@@ -29,7 +29,8 @@ pub struct Policy {
     pub names: InputNames,
     pub users: UserSources,
     pub salt: Salt,
-    pub split: Split,
+    /// What the file by itself puts in force.
+    pub declared: InForce,
     pub expose: bool,
     pub identities: Vec<Identity>,
     /// `claim $variable path`: the variables, and the slots of their claims.

@@ -9,9 +9,11 @@ use super::{KeyUser, Policy};
 use crate::config::{
     ConfigError, Environment, KeyFile, Place, VariableId, arity, is_name, quote, warn_if_open,
 };
+use crate::control::State;
 use crate::cookie_keys::CookieKeys;
 use crate::hash::{HashMode, Salt};
 use crate::identity::Identity;
+use crate::in_force::InForce;
 use crate::inputs::InputNames;
 use crate::release::Release;
 use crate::remember::Remember;
@@ -196,6 +198,7 @@ impl PolicyBuilder {
             return Err(ConfigError::at(&self.place, message));
         }
         let split = split(&self.name, self.hash.unwrap_or_default(), &self.releases)?;
+        let declared = InForce::new(split, self.releases.iter().map(|_| State::Up));
         let routes: Vec<Route> = std::mem::take(&mut self.routes)
             .into_iter()
             .map(|(route, place)| resolve(route, &place, &self.releases))
@@ -224,7 +227,7 @@ impl PolicyBuilder {
             releases: self.releases,
             routes,
             names: self.names,
-            split,
+            declared,
             identities: self.identities,
             claim_variables: self.claim_variables,
             remember,
