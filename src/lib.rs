@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 pub mod algorithm;
+pub mod attempts;
 pub mod cache;
 pub mod cache_control;
 pub mod claims;
@@ -18,6 +19,7 @@ pub mod cookie_keys;
 pub mod decision;
 pub mod duration;
 pub mod failure;
+pub mod fallback;
 pub mod hash;
 pub mod identity;
 pub mod inputs;

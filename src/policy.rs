@@ -10,6 +10,7 @@ use std::cell::RefCell;
 
 use crate::config::{KeyFile, VariableId};
 use crate::cookie_keys::CookieKeys;
+use crate::fallback::Fallback;
 use crate::hash::Salt;
 use crate::identity::Identity;
 use crate::inputs::InputNames;
@@ -30,6 +31,7 @@ pub struct Policy {
     pub users: UserSources,
     pub salt: Salt,
     pub split: Split,
+    pub fallback: Fallback,
     pub expose: bool,
     pub identities: Vec<Identity>,
     /// `claim $variable path`: the variables, and the slots of their claims.
