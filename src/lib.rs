@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 pub mod algorithm;
+pub mod attempts;
 pub mod cache;
 pub mod cache_control;
 pub mod claims;
@@ -20,6 +21,7 @@ pub mod counts;
 pub mod decision;
 pub mod duration;
 pub mod failure;
+pub mod fallback;
 pub mod generation;
 pub mod hash;
 pub mod identity;

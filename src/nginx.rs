@@ -10,6 +10,7 @@ mod header_filter;
 mod in_force;
 mod key_files;
 mod layout;
+mod peer;
 mod record;
 mod request;
 mod shim;

@@ -10,6 +10,7 @@ use std::cell::RefCell;
 
 use crate::config::{KeyFile, VariableId};
 use crate::cookie_keys::CookieKeys;
+use crate::fallback::Fallback;
 use crate::hash::Salt;
 use crate::identity::Identity;
 use crate::in_force::InForce;
@@ -31,6 +32,7 @@ pub struct Policy {
     pub salt: Salt,
     /// What the file by itself puts in force.
     pub declared: InForce,
+    pub fallback: Fallback,
     pub expose: bool,
     pub identities: Vec<Identity>,
     /// `claim $variable path`: the variables, and the slots of their claims.

@@ -64,6 +64,20 @@ pub struct PolicyConf {
     pub used: Cell<bool>,
 }
 
+impl PolicyConf {
+    /// The upstream that the name of a release stands for.
+    #[inline]
+    pub fn upstream_of(&self, release: usize) -> *mut ngx_http_upstream_srv_conf_t {
+        self.upstreams[release]
+    }
+
+    /// Whether a release may take over from another one now.
+    #[inline]
+    pub fn may_serve(&self, _release: usize) -> bool {
+        true
+    }
+}
+
 /// What one level (http, server, location) says.
 #[derive(Default)]
 pub struct LevelConf {

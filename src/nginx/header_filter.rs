@@ -11,8 +11,8 @@ use super::ext::{bytes, ngx_str, pool_copy, write_log};
 use super::guard::guard;
 use super::record::{Decided, known_decision};
 use super::request::{View, for_each_line, now};
-use super::shim::{canary_connection_is_tls, canary_request_cached};
-use super::upstream::{NAME, is_delegated};
+use super::shim::canary_connection_is_tls;
+use super::upstream::{NAME, answering, is_cached, is_delegated};
 use crate::cache_control::{SHARED_CACHE_HEADERS, make_private};
 use crate::inputs::Lengths;
 use crate::navigation::{is_navigation, is_prefetch};
@@ -59,8 +59,9 @@ fn answer(r: &mut ngx_http_request_t) -> Option<()> {
     let Some((conf, decided)) = known_decision(r).filter(|_| r.headers_out.status >= 200) else {
         return Some(());
     };
-    if is_served(r, conf, decided) {
-        served(r, conf, decided)?;
+    let release = answering(r, decided);
+    if is_served(r, conf, release) {
+        served(r, conf, decided, release)?;
     }
     // SAFETY: a main request, which outlives the view.
     if (decided.remember || decided.keep) && !is_prefetch(&unsafe { View::new(r) }) {
@@ -70,10 +71,10 @@ fn answer(r: &mut ngx_http_request_t) -> Option<()> {
 }
 
 /// What only the answer of a release carries.
-fn served(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> Option<()> {
+fn served(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided, release: usize) -> Option<()> {
     if conf.policy.expose {
-        push_header(r, "X-LobeChat-Release", conf.policy.releases[decided.release].name.as_bytes())?;
-        push_header(r, "Server-Timing", conf.server_timings[decided.release].as_bytes())?;
+        push_header(r, "X-LobeChat-Release", conf.policy.releases[release].name.as_bytes())?;
+        push_header(r, "Server-Timing", conf.server_timings[release].as_bytes())?;
     }
     let today = today();
     let is_due = match decided.visitor {
@@ -89,17 +90,16 @@ fn served(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> O
     Some(())
 }
 
-/// Whether the body comes from the release that was decided, or from its cache entry.
+/// Whether the body comes from `release`, the one that answers, or from its cache entry.
 ///
 /// nginx's own pages come after the upstream has been finalized, which clears `cleanup`.
-fn is_served(r: &ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> bool {
-    let release = conf.upstreams[decided.release];
+fn is_served(r: &ngx_http_request_t, conf: &PolicyConf, release: usize) -> bool {
+    let release = conf.upstream_of(release);
     // SAFETY: an upstream belongs to its request.
     let Some(u) = (unsafe { r.upstream.as_ref() }) else {
         return false;
     };
-    // SAFETY: the accessor only reads.
-    if unsafe { canary_request_cached(ptr::from_ref(r).cast_mut()) } != 0 {
+    if is_cached(r) {
         // A cached answer is sent before a peer is chosen. With a variable pass the name tells.
         let names_release = |name: &ngx_http_upstream_resolved_t| {
             // SAFETY: the host lives in the request's pool.

@@ -29,15 +29,20 @@ layout_fields! {
     ngx_http_core_srv_conf_t: file_name, line;
     ngx_http_core_loc_conf_t: name;
     ngx_http_upstream_resolved_t: host;
-    ngx_http_upstream_conf_t: upstream;
+    ngx_peer_connection_t: tries, get, free, data;
+    #[cfg(ngx_feature = "http_ssl")]
+    ngx_peer_connection_t: set_session, save_session;
+    #[cfg(nginx1_29_6)]
+    ngx_peer_connection_t: notify;
+    ngx_http_upstream_conf_t: upstream, next_upstream_tries;
     ngx_http_upstream_srv_conf_t: peer.init_upstream, peer.init, flags, host, port;
-    ngx_http_upstream_t: resolved, conf, upstream, cleanup;
+    ngx_http_upstream_t: resolved, conf, upstream, cleanup, peer;
     #[cfg(ngx_feature = "http_ssl")]
     ngx_http_upstream_t: ssl_name;
     #[cfg(nginx1_23_0)]
     ngx_http_request_t: headers_in.cookie;
     #[cfg(not(nginx1_23_0))]
     ngx_http_request_t: headers_in.cookies;
-    ngx_http_request_t: main_conf, loc_conf, pool, connection, upstream, main, method, variables, unparsed_uri,
+    ngx_http_request_t: main_conf, loc_conf, pool, connection, upstream, upstream_states, main, method, variables, unparsed_uri,
         headers_in.headers, headers_in.authorization, headers_out.headers, headers_out.status, headers_out.content_type;
 }

@@ -11,6 +11,7 @@ use nginx_sys::*;
 use super::conf::{PolicyConf, policy_of};
 use super::ext::{bytes, ngx_str};
 use super::request::View;
+use crate::attempts::Attempts;
 use crate::decision::{Decision, Reason, decide};
 use crate::identity::Outcome;
 use crate::user::Visitor;
@@ -26,6 +27,8 @@ pub struct Decided {
     /// Whether the answer has to carry a cookie that keeps the user id.
     pub keep: bool,
     pub identity: Option<Outcome>,
+    /// What became of the client's request under this decision.
+    pub attempts: Attempts,
     user: ngx_str_t,
     /// The values of the policy's claim variables, in their order; null without claims.
     claims: *const ngx_str_t,
@@ -117,6 +120,7 @@ fn take<'r>(
             remember,
             keep: user.keep,
             identity,
+            attempts: Attempts::default(),
             user: ngx_str(user.id),
             claims: view.claim_values(&conf.policy)?,
         });

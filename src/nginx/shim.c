@@ -23,6 +23,31 @@ canary_request_cached(ngx_http_request_t *r)
 
 
 ngx_uint_t
+canary_peer_is_stale(ngx_http_upstream_t *u)
+{
+    ngx_connection_t  *c;
+
+    c = u->peer.connection;
+
+    /* an application that does not answer in time has not closed anything */
+
+    return u->peer.cached
+           && c != NULL
+           && !c->read->timedout
+           && !c->write->timedout
+           && u->state->bytes_received == 0;
+}
+
+
+void
+canary_keep_nothing(ngx_http_upstream_t *u)
+{
+    u->cacheable = 0;
+    u->store = 0;
+}
+
+
+ngx_uint_t
 canary_connection_is_tls(ngx_connection_t *c)
 {
 #if (NGX_HTTP_SSL)

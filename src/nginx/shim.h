@@ -15,6 +15,12 @@
 /* whether the answer comes from a cache */
 ngx_uint_t canary_request_cached(ngx_http_request_t *r);
 
+/* whether an attempt failed because its kept connection was closed before */
+ngx_uint_t canary_peer_is_stale(ngx_http_upstream_t *u);
+
+/* the answer goes into no cache, and proxy_store writes no file of it */
+void canary_keep_nothing(ngx_http_upstream_t *u);
+
 ngx_uint_t canary_connection_is_tls(ngx_connection_t *c);
 
 /* whether the peer is this machine: loopback or a unix socket */

@@ -1,4 +1,5 @@
 //! The `$lobechat_canary_…` variables: each reads the decision, and has it taken if nothing has before.
+//! `$lobechat_canary_served` also reads what became of the request, so its value may change.
 
 use nginx_sys::*;
 
@@ -6,6 +7,7 @@ use super::conf::PolicyConf;
 use super::ext::{ngx_str, pool_copy};
 use super::guard::guard;
 use super::record::{Decided, decision};
+use super::upstream::answering;
 use crate::identity::Outcome;
 
 /// A value that lives in the configuration, or was just made for a request.
@@ -46,6 +48,8 @@ const VARIABLES: [(&str, Read); 8] = [
     }),
 ];
 
+const SERVED: &str = "lobechat_canary_served";
+
 /// Registers the variables. They are not cacheable: a cacheable one that is read at server level, before
 /// a policy is in force, would stay empty. `None`: nginx has logged why not.
 pub fn register(cf: &mut ngx_conf_t) -> Option<()> {
@@ -58,6 +62,10 @@ pub fn register(cf: &mut ngx_conf_t) -> Option<()> {
         variable.get_handler = Some(get);
         variable.data = index;
     }
+    let mut name = ngx_str(SERVED.as_bytes());
+    // SAFETY: nginx copies the name.
+    unsafe { ngx_http_add_variable(cf, &raw mut name, NGX_HTTP_VAR_NOCACHEABLE as ngx_uint_t).as_mut() }?
+        .get_handler = Some(get_served);
     Some(())
 }
 
@@ -88,6 +96,22 @@ extern "C" fn get_claim(
         let index = conf.policy.claim_variables.iter().position(|(variable, _)| variable.0 == data)?;
         Some(Value::Kept(decided.claim(index))).filter(|_| !decided.claim(index).is_empty())
     })
+}
+
+extern "C" fn get_served(
+    r: *mut ngx_http_request_t,
+    v: *mut ngx_http_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    let result = answer(r, v, |conf, decided| {
+        // SAFETY: nginx passes a live request, which has a main request.
+        let release = answering(unsafe { &*(*r).main }, decided);
+        Some(Value::Kept(conf.policy.releases[release].name.as_bytes()))
+    });
+    // SAFETY: nginx passes the value to fill. A log takes a valid one as it is, though a script has read it before the
+    // release was asked.
+    unsafe { (*v).set_valid(0) };
+    result
 }
 
 fn answer<'a>(

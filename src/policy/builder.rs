@@ -11,6 +11,7 @@ use crate::config::{
 };
 use crate::control::State;
 use crate::cookie_keys::CookieKeys;
+use crate::fallback::{self, Fallback};
 use crate::hash::{HashMode, Salt};
 use crate::identity::Identity;
 use crate::in_force::InForce;
@@ -33,6 +34,7 @@ pub struct PolicyBuilder {
     users: Option<UserSources>,
     salt: Option<Salt>,
     hash: Option<HashMode>,
+    fallback: Option<(fallback::Names, Place)>,
     expose: Option<bool>,
     identities: Vec<Identity>,
     claim_variables: Vec<(VariableId, usize)>,
@@ -63,6 +65,7 @@ impl PolicyBuilder {
             users: None,
             salt: None,
             hash: None,
+            fallback: None,
             expose: None,
             identities: Vec::new(),
             claim_variables: Vec::new(),
@@ -115,6 +118,10 @@ impl PolicyBuilder {
                 let mode = one_of("hash", words, "native | unleash | split_clients", HashMode::parse)?;
                 once("hash", &mut self.hash, mode)
             }
+            b"fallback" => {
+                let names = fallback::Names::parse(words)?;
+                once("fallback", &mut self.fallback, (names, place.clone()))
+            }
             b"identity" => {
                 let (identity, file) = Identity::parse(words, &mut self.names, env)?;
                 self.key_files.extend(file.map(|file| (file, KeyUser::Identity(self.identities.len()))));
@@ -129,7 +136,7 @@ impl PolicyBuilder {
             }
             b"include" => Err(arity("include", "include file | mask")),
             _ => Err(format!(
-                "unknown directive {} in \"lobechat_canary\" block: it takes release, route, user, salt, hash, identity, claim, cookie_key, expose and include",
+                "unknown directive {} in \"lobechat_canary\" block: it takes release, route, user, salt, hash, fallback, identity, claim, cookie_key, expose and include",
                 quote(directive)
             )),
         }
@@ -203,6 +210,7 @@ impl PolicyBuilder {
             .into_iter()
             .map(|(route, place)| resolve(route, &place, &self.releases))
             .collect::<Result<_, _>>()?;
+        let fallback = Fallback::resolve(self.fallback.take(), &self.releases)?;
         self.check_claims(env)?;
         let users = match self.users.take() {
             Some(users) => users,
@@ -228,6 +236,7 @@ impl PolicyBuilder {
             routes,
             names: self.names,
             declared,
+            fallback,
             identities: self.identities,
             claim_variables: self.claim_variables,
             remember,
