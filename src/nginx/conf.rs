@@ -65,16 +65,21 @@ pub struct PolicyConf {
 }
 
 impl PolicyConf {
-    /// The upstream that the name of a release stands for.
+    /// The line of the file that the name of a release stands for now.
     #[inline]
-    pub fn upstream_of(&self, release: usize) -> *mut ngx_http_upstream_srv_conf_t {
-        self.upstreams[release]
+    pub fn line_of(&self, release: usize) -> usize {
+        self.in_force.borrow().line_of(release)
+    }
+
+    /// The release whose name stands for a line of the file now.
+    pub fn release_of(&self, line: usize) -> usize {
+        self.in_force.borrow().release_of(line)
     }
 
     /// Whether a release may take over from another one now.
     #[inline]
-    pub fn may_serve(&self, _release: usize) -> bool {
-        true
+    pub fn may_serve(&self, release: usize) -> bool {
+        self.in_force.borrow().roles.get(release).is_some_and(|role| role.state != State::Down)
     }
 }
 

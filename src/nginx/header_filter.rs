@@ -59,9 +59,9 @@ fn answer(r: &mut ngx_http_request_t) -> Option<()> {
     let Some((conf, decided)) = known_decision(r).filter(|_| r.headers_out.status >= 200) else {
         return Some(());
     };
-    let release = answering(r, decided);
-    if is_served(r, conf, release) {
-        served(r, conf, decided, release)?;
+    let line = answering(r, decided);
+    if is_served(r, conf, line) {
+        served(r, conf, decided, line)?;
     }
     // SAFETY: a main request, which outlives the view.
     if (decided.remember || decided.keep) && !is_prefetch(&unsafe { View::new(r) }) {
@@ -71,10 +71,11 @@ fn answer(r: &mut ngx_http_request_t) -> Option<()> {
 }
 
 /// What only the answer of a release carries.
-fn served(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided, release: usize) -> Option<()> {
+fn served(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided, line: usize) -> Option<()> {
     if conf.policy.expose {
+        let release = conf.release_of(line);
         push_header(r, "X-LobeChat-Release", conf.policy.releases[release].name.as_bytes())?;
-        push_header(r, "Server-Timing", conf.server_timings[release].as_bytes())?;
+        push_header(r, "Server-Timing", conf.server_timings[line].as_bytes())?;
     }
     let today = today();
     let is_due = match decided.visitor {
@@ -90,11 +91,11 @@ fn served(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided, rele
     Some(())
 }
 
-/// Whether the body comes from `release`, the one that answers, or from its cache entry.
+/// Whether the body comes from the upstream of `line`, the one that answers, or from its cache entry.
 ///
 /// nginx's own pages come after the upstream has been finalized, which clears `cleanup`.
-fn is_served(r: &ngx_http_request_t, conf: &PolicyConf, release: usize) -> bool {
-    let release = conf.upstream_of(release);
+fn is_served(r: &ngx_http_request_t, conf: &PolicyConf, line: usize) -> bool {
+    let release = conf.upstreams[line];
     // SAFETY: an upstream belongs to its request.
     let Some(u) = (unsafe { r.upstream.as_ref() }) else {
         return false;

@@ -20,8 +20,8 @@ use crate::fallback::Tries;
 struct Peer {
     balancer: Balancer,
     tries: Tries,
-    /// The release whose balancer it is.
-    release: usize,
+    /// The line of the file whose upstream's balancer it is.
+    line: usize,
     /// The release after it, and the place behind that in the policy's list.
     next: Option<(usize, usize)>,
     request: *mut ngx_http_request_t,
@@ -51,7 +51,7 @@ pub fn set_up(r: *mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) 
     unsafe {
         let u = (*r).upstream;
         let peer = ngx_palloc((*r).pool, size_of::<Peer>()).cast::<Peer>();
-        if peer.is_null() || enter(r, conf, decided.release) != NGX_OK as ngx_int_t {
+        if peer.is_null() || enter(r, conf, decided.line) != NGX_OK as ngx_int_t {
             return NGX_ERROR as ngx_int_t;
         }
         let main = ptr::eq(r, (*r).main);
@@ -61,7 +61,7 @@ pub fn set_up(r: *mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) 
         peer.write(Peer {
             balancer: Balancer::of(u),
             tries: Tries::new((*(*u).conf).next_upstream_tries),
-            release: decided.release,
+            line: decided.line,
             next: next(conf, 0, decided.release),
             request: r,
             conf,
@@ -75,16 +75,16 @@ pub fn set_up(r: *mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) 
     NGX_OK as ngx_int_t
 }
 
-/// Lets the upstream of a release set up its balancer.
+/// Lets the upstream of a line of the file set up its balancer.
 ///
 /// # Safety
 /// `r` must be a live request whose upstream has no peer in use.
-unsafe fn enter(r: *mut ngx_http_request_t, conf: &PolicyConf, release: usize) -> ngx_int_t {
+unsafe fn enter(r: *mut ngx_http_request_t, conf: &PolicyConf, line: usize) -> ngx_int_t {
     // SAFETY: the upstream of a release lives as long as the configuration, and every upstream has got its peer.init
     // before the first request. `upstream` must be the inner one: nginx takes names of resolved peers from it. Round
     // robin would take any `data` for its own.
     unsafe {
-        let (u, upstream) = ((*r).upstream, conf.upstream_of(release));
+        let (u, upstream) = ((*r).upstream, conf.upstreams[line]);
         (*u).upstream = upstream;
         #[cfg(ngx_feature = "http_ssl")]
         {
@@ -194,7 +194,7 @@ impl Peer {
                 }
                 (*pc).tries = self.show();
                 if let Some(attempts) = self.attempts() {
-                    attempts.begin(self.attempt(), self.release);
+                    attempts.begin(self.attempt(), self.line);
                 }
                 return result;
             }
@@ -206,7 +206,7 @@ impl Peer {
         self.tries.enter(0);
         if let Some(attempts) = self.attempts() {
             // SAFETY: called while nginx connects.
-            attempts.no_live(unsafe { self.attempt() }, self.release);
+            attempts.no_live(unsafe { self.attempt() }, self.line);
         }
     }
 
@@ -219,10 +219,11 @@ impl Peer {
         // SAFETY: as in set_up. Whatever happens, our functions must be in place again.
         unsafe {
             let (u, conf) = ((*self.request).upstream, &*self.conf);
-            let entered = enter(self.request, conf, release) == NGX_OK as ngx_int_t;
+            let line = conf.line_of(release);
+            let entered = enter(self.request, conf, line) == NGX_OK as ngx_int_t;
             self.balancer = Balancer::of(u);
             install(u, ptr::from_mut(self));
-            self.release = release;
+            self.line = line;
             self.next = next(conf, place, (*self.decided).release);
             self.tries.enter((*u).peer.tries);
             // The key of a cache entry, or the path of a file, may name the decided release.

@@ -159,11 +159,11 @@ pub fn is_cached(r: &ngx_http_request_t) -> bool {
     unsafe { canary_request_cached(ptr::from_ref(r).cast_mut()) != 0 }
 }
 
-/// The release that answers a main request: the decided one, unless another has taken over. Caches hold answers of the
+/// The line of the file whose upstream answers a main request: the decided one, unless another has taken over. Caches hold answers of the
 /// decided one only.
 pub fn answering(r: &ngx_http_request_t, decided: &Decided) -> usize {
     // SAFETY: an upstream belongs to its request.
     let delegated = unsafe { r.upstream.as_ref() }.is_some_and(|u| is_delegated(r, u));
     let served = decided.attempts.served().filter(|_| delegated && !is_cached(r));
-    served.unwrap_or(decided.release)
+    served.unwrap_or(decided.line)
 }
