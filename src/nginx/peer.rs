@@ -16,13 +16,14 @@ use super::shim::{canary_keep_nothing, canary_peer_is_stale};
 use crate::attempts::Attempts;
 use crate::fallback::Tries;
 
+/// What a balancer answers that has no live server.
+const NO_LIVE: ngx_int_t = NGX_BUSY as ngx_int_t;
+
 /// In the pool of its request.
 struct Peer {
     balancer: Balancer,
     tries: Tries,
-    /// The release whose balancer it is.
-    release: usize,
-    /// The release after it, and the place behind that in the policy's list.
+    /// The release whose turn is next, and the place behind it in the policy's list.
     next: Option<(usize, usize)>,
     request: *mut ngx_http_request_t,
     conf: *const PolicyConf,
@@ -56,12 +57,11 @@ pub fn set_up(r: *mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) 
         }
         let main = ptr::eq(r, (*r).main);
         if main {
-            decided.attempts.begin_round();
+            decided.attempts.begin_round((*(*r).upstream_states).nelts, decided.release);
         }
         peer.write(Peer {
             balancer: Balancer::of(u),
             tries: Tries::new((*(*u).conf).next_upstream_tries),
-            release: decided.release,
             next: next(conf, 0, decided.release),
             request: r,
             conf,
@@ -151,14 +151,14 @@ impl Peer {
         self.tries.show(self.next.is_some())
     }
 
-    /// The index that nginx gives the attempt it is about to make or has just made.
+    /// How many attempts nginx counts for the request, the one that it is making included.
     ///
     /// # Safety
-    /// The request must be live and connecting, or just connected.
+    /// The request must be live and have an upstream.
     #[inline]
-    unsafe fn attempt(&self) -> usize {
+    unsafe fn count(&self) -> usize {
         // SAFETY: the caller's word; nginx adds an entry before it asks for a server.
-        unsafe { (*(*self.request).upstream_states).nelts.wrapping_sub(1) }
+        unsafe { (*(*self.request).upstream_states).nelts }
     }
 
     #[inline]
@@ -167,46 +167,62 @@ impl Peer {
         unsafe { self.attempts.as_ref() }
     }
 
-    /// Asks for a server.
+    /// Asks for a server. A balancer counts its tries when it gets a server back, so here it sees the number that nginx
+    /// sees.
     ///
     /// # Safety
     /// `pc` must be the live connection of this peer's upstream.
+    #[inline]
     unsafe fn get(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
-        // SAFETY: the balancer gets its own data and number of tries.
+        // SAFETY: the balancer gets its own data.
         unsafe {
             self.tries.begin((*pc).tries);
-            loop {
-                if self.tries.of_release() == 0
-                    && let Some(next) = self.next
-                    && !self.switch(next)
-                {
-                    return NGX_ERROR as ngx_int_t;
-                }
-                (*pc).tries = self.tries.of_release();
-                let Some(get) = self.balancer.get else {
-                    return NGX_ERROR as ngx_int_t;
-                };
-                let result = get(pc, self.balancer.data);
-                if result == NGX_BUSY as ngx_int_t && self.next.is_some() {
-                    // nginx would give up: no live server is no reason to try again, for it.
+            if self.tries.of_release() == 0 && self.next.is_some() {
+                return self.get_from_next(pc);
+            }
+            match self.ask(pc) {
+                // nginx would give up: that no server is live is no reason to try again, for it.
+                NO_LIVE if self.next.is_some() => {
                     self.no_live();
-                    continue;
+                    self.get_from_next(pc)
                 }
-                (*pc).tries = self.show();
-                if let Some(attempts) = self.attempts() {
-                    attempts.begin(self.attempt(), self.release);
-                }
-                return result;
+                result => result,
             }
         }
     }
 
+    /// Asks the balancer of the release.
+    #[inline]
+    unsafe fn ask(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
+        // SAFETY: the balancer gets its own data.
+        unsafe { self.balancer.get.map_or(NGX_ERROR as ngx_int_t, |get| get(pc, self.balancer.data)) }
+    }
+
+    /// Asks for a server of the next release that has one.
     #[cold]
-    fn no_live(&mut self) {
-        self.tries.enter(0);
+    unsafe fn get_from_next(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
+        // SAFETY: as in get.
+        unsafe {
+            while let Some(next) = self.next {
+                if !self.switch(next) {
+                    return NGX_ERROR as ngx_int_t;
+                }
+                let result = self.ask(pc);
+                if result != NO_LIVE || self.next.is_none() {
+                    (*pc).tries = self.show();
+                    return result;
+                }
+                self.no_live();
+            }
+            NO_LIVE
+        }
+    }
+
+    #[cold]
+    fn no_live(&self) {
         if let Some(attempts) = self.attempts() {
             // SAFETY: called while nginx connects.
-            attempts.no_live(unsafe { self.attempt() }, self.release);
+            attempts.no_live(unsafe { self.count() } - 1);
         }
     }
 
@@ -222,9 +238,11 @@ impl Peer {
             let entered = enter(self.request, conf, release) == NGX_OK as ngx_int_t;
             self.balancer = Balancer::of(u);
             install(u, ptr::from_mut(self));
-            self.release = release;
             self.next = next(conf, place, (*self.decided).release);
             self.tries.enter((*u).peer.tries);
+            if let Some(attempts) = self.attempts() {
+                attempts.switch(self.count() - 1, release);
+            }
             // The key of a cache entry, or the path of a file, may name the decided release.
             canary_keep_nothing(u);
             entered
@@ -251,6 +269,9 @@ impl Peer {
             let leave = state & NGX_PEER_NEXT as ngx_uint_t != 0 && self.next.is_some();
             self.tries.end(if leave { 0 } else { (*pc).tries });
             (*pc).tries = self.show();
+            if let Some(attempts) = self.attempts() {
+                attempts.over(self.count());
+            }
         }
     }
 
@@ -258,7 +279,7 @@ impl Peer {
     fn stale(&self) {
         if let Some(attempts) = self.attempts() {
             // SAFETY: called while the attempt is the last one.
-            attempts.stale(unsafe { self.attempt() });
+            attempts.stale(unsafe { self.count() } - 1);
         }
     }
 }
