@@ -7,36 +7,35 @@
 use std::cell::Cell;
 
 /// The attempts of a main request under one policy.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Attempts {
     /// In the order of the attempts. Of a request with more runs than fit, later attempts are nobody's.
     runs: [Cell<Run>; RUNS],
     /// One more than `RUNS` once some did not fit.
     count: Cell<u8>,
     /// Where the newest run ends, as far as is known.
-    end: Cell<u16>,
-    /// One more than the release whose turn it is or was last; 0 before any.
-    turn: Cell<u16>,
+    end: Cell<u32>,
+    /// The release whose turn it is or was last.
+    turn: Cell<u32>,
 }
 
-/// Enough for four releases, each with a stale connection in between.
-const RUNS: usize = 8;
+/// A request has one, as a rule, and a second one after a failure.
+const RUNS: usize = 6;
 
 /// Attempts in a row that went to one release, perhaps none.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Run {
-    first: u16,
+    first: u32,
     /// Behind the last attempt that is over. The one at `end` is on its way, or else no attempt: nginx puts an empty entry
     /// between two rounds.
-    end: u16,
-    release: u16,
+    end: u32,
+    release: u32,
     kind: Kind,
     begins_round: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    #[default]
     Asked,
     /// Kept connections that turned out to be closed.
     Stale,
@@ -53,51 +52,50 @@ pub struct Switch {
     pub no_live: bool,
 }
 
-/// More attempts than that, and they are one.
-#[inline]
-fn short(number: usize) -> u16 {
-    u16::try_from(number).unwrap_or(u16::MAX)
-}
-
 impl Attempts {
-    /// A round begins: from attempt `index` on, `release` is asked.
+    /// The first round begins: nginx sets up an upstream, and from attempt `index` on, `release` is asked.
     #[inline]
+    pub fn new(index: usize, release: usize) -> Attempts {
+        let (first, release) = (index as u32, release as u32);
+        let run = Run { first, end: first, release, kind: Kind::Asked, begins_round: true };
+        let mut runs = [const { Cell::new(Run::NONE) }; RUNS];
+        runs[0] = Cell::new(run);
+        Attempts { runs, count: Cell::new(1), end: Cell::new(first), turn: Cell::new(release) }
+    }
+
+    /// Another round begins.
+    #[cold]
     pub fn begin_round(&self, index: usize, release: usize) {
-        self.push(short(index), short(release), Kind::Asked, true);
+        self.push(index as u32, release as u32, Kind::Asked, true);
     }
 
     /// From attempt `index` on, `release` is asked instead of the one before it.
     #[cold]
     pub fn switch(&self, index: usize, release: usize) {
-        self.push(short(index), short(release), Kind::Asked, false);
+        self.push(index as u32, release as u32, Kind::Asked, false);
     }
 
     /// So many attempts are over.
     #[inline]
     pub fn over(&self, count: usize) {
-        self.end.set(short(count));
+        self.end.set(count as u32);
     }
 
     /// Instead of an attempt `index`: the release has no live server.
     #[cold]
     pub fn no_live(&self, index: usize) {
-        if let Some(release) = self.served() {
-            self.push(short(index), short(release), Kind::NoLive, false);
-        }
+        self.push(index as u32, self.turn.get(), Kind::NoLive, false);
     }
 
     /// Attempt `index`, the last one, went over a kept connection that was closed already: no fault of the release.
     #[cold]
     pub fn stale(&self, index: usize) {
-        if let Some(release) = self.served() {
-            self.push(short(index), short(release), Kind::Stale, false);
-            self.over(index + 1);
-            self.push(short(index + 1), short(release), Kind::Asked, false);
-        }
+        self.push(index as u32, self.turn.get(), Kind::Stale, false);
+        self.over(index + 1);
+        self.push(index as u32 + 1, self.turn.get(), Kind::Asked, false);
     }
 
-    #[inline]
-    fn push(&self, first: u16, release: u16, kind: Kind, begins_round: bool) {
+    fn push(&self, first: u32, release: u32, kind: Kind, begins_round: bool) {
         let count = self.count.get();
         if let Some(newest) = self.newest() {
             newest.set(Run { end: self.end.get().min(first), ..newest.get() });
@@ -107,7 +105,7 @@ impl Attempts {
         }
         self.count.set(count.saturating_add(1).min(RUNS as u8 + 1));
         self.end.set(first);
-        self.turn.set(release.saturating_add(1));
+        self.turn.set(release);
     }
 
     #[inline]
@@ -120,13 +118,13 @@ impl Attempts {
     }
 
     fn run_of(&self, index: usize) -> Option<Run> {
-        let place = self.runs().take_while(|run| usize::from(run.first) <= index).count().checked_sub(1)?;
+        let place = self.runs().take_while(|run| run.first as usize <= index).count().checked_sub(1)?;
         let run = self.runs.get(place)?.get();
         let behind = match usize::from(self.count.get()) - place {
-            1 => usize::from(self.end.get()) + 1,
+            1 => self.end.get() as usize + 1,
             // The next run did not fit, and begins where this one ends.
-            2 if place + 1 == RUNS => run.end.into(),
-            _ => usize::from(run.end) + 1,
+            2 if place + 1 == RUNS => run.end as usize,
+            _ => run.end as usize + 1,
         };
         (index < behind).then_some(run)
     }
@@ -134,7 +132,7 @@ impl Attempts {
     /// The release that attempt `index` went to. `None`: it was not made under this policy. An entry without a peer is no
     /// attempt, so do not ask for it.
     pub fn release_of(&self, index: usize) -> Option<usize> {
-        self.run_of(index).map(|run| usize::from(run.release))
+        self.run_of(index).map(|run| run.release as usize)
     }
 
     /// Whether attempt `index` says nothing about its release.
@@ -146,17 +144,21 @@ impl Attempts {
     pub fn switches(&self) -> impl Iterator<Item = Switch> {
         let pairs = self.runs().zip(self.runs().skip(1));
         pairs.filter(|(from, to)| !to.begins_round && from.release != to.release).map(|(from, to)| Switch {
-            from: from.release.into(),
-            to: to.release.into(),
+            from: from.release as usize,
+            to: to.release as usize,
             no_live: from.kind == Kind::NoLive,
         })
     }
 
-    /// The release that was asked last, hence the one that answers if any does. `None` before the first attempt.
+    /// The release that is asked or was asked last, hence the one that answers if any does.
     #[inline]
-    pub fn served(&self) -> Option<usize> {
-        usize::from(self.turn.get()).checked_sub(1)
+    pub fn served(&self) -> usize {
+        self.turn.get() as usize
     }
+}
+
+impl Run {
+    const NONE: Run = Run { first: 0, end: 0, release: 0, kind: Kind::Asked, begins_round: false };
 }
 
 #[cfg(test)]
@@ -176,23 +178,20 @@ mod tests {
     }
 
     #[test]
-    fn nothing_at_first() {
-        let attempts = Attempts::default();
-        assert_eq!((attempts.served(), of(&attempts, 2)), (None, vec![None, None]));
-        assert_eq!(switches(&attempts), []);
-        attempts.begin_round(0, 1);
-        assert_eq!((attempts.served(), attempts.release_of(0)), (Some(1), Some(1)));
+    fn before_the_first_attempt() {
+        let attempts = Attempts::new(3, 1);
+        assert_eq!((attempts.served(), switches(&attempts)), (1, vec![]));
+        assert_eq!(of(&attempts, 6), [None, None, None, Some(1), None, None]);
     }
 
     #[test]
     fn attempts_and_switches() {
-        let attempts = Attempts::default();
-        attempts.begin_round(0, 1);
+        let attempts = Attempts::new(0, 1);
         attempts.over(1);
         assert_eq!(of(&attempts, 3), [Some(1), Some(1), None]);
         attempts.over(2);
         attempts.switch(2, 0);
-        assert_eq!((attempts.served(), of(&attempts, 4)), (Some(0), vec![Some(1), Some(1), Some(0), None]));
+        assert_eq!((attempts.served(), of(&attempts, 4)), (0, vec![Some(1), Some(1), Some(0), None]));
         attempts.over(3);
         assert_eq!(of(&attempts, 3), [Some(1), Some(1), Some(0)]);
         assert_eq!(switches(&attempts), [(1, 0, false)]);
@@ -201,8 +200,7 @@ mod tests {
 
     #[test]
     fn stale_connections() {
-        let attempts = Attempts::default();
-        attempts.begin_round(0, 1);
+        let attempts = Attempts::new(0, 1);
         for index in 0..4 {
             if index == 0 || index == 2 {
                 attempts.stale(index);
@@ -219,8 +217,7 @@ mod tests {
 
     #[test]
     fn a_stale_connection_before_a_switch() {
-        let attempts = Attempts::default();
-        attempts.begin_round(0, 1);
+        let attempts = Attempts::new(0, 1);
         attempts.stale(0);
         attempts.over(1);
         attempts.switch(1, 0);
@@ -230,8 +227,7 @@ mod tests {
 
     #[test]
     fn no_live_server() {
-        let attempts = Attempts::default();
-        attempts.begin_round(0, 2);
+        let attempts = Attempts::new(0, 2);
         attempts.over(1);
         attempts.no_live(1);
         attempts.switch(1, 1);
@@ -239,13 +235,12 @@ mod tests {
         attempts.switch(1, 0);
         assert_eq!(of(&attempts, 2), [Some(2), Some(0)]);
         assert_eq!(switches(&attempts), [(2, 1, true), (1, 0, true)]);
-        assert_eq!(attempts.served(), Some(0));
+        assert_eq!(attempts.served(), 0);
     }
 
     #[test]
     fn rounds_are_no_switches() {
-        let attempts = Attempts::default();
-        attempts.begin_round(0, 1);
+        let attempts = Attempts::new(0, 1);
         attempts.over(1);
         attempts.switch(1, 0);
         attempts.over(2);
@@ -264,8 +259,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_nobodys() {
-        let attempts = Attempts::default();
-        attempts.begin_round(0, 0);
+        let attempts = Attempts::new(0, 0);
         for index in 0..20 {
             attempts.over(index + 1);
             attempts.switch(index + 1, (index + 1) % 2);
@@ -275,16 +269,6 @@ mod tests {
             let expected = (index < RUNS).then_some(index % 2);
             assert_eq!(attempts.release_of(index), expected, "{index}");
         }
-        assert_eq!((switches(&attempts).len(), attempts.served()), (RUNS - 1, Some(0)));
-    }
-
-    #[test]
-    fn beyond_all_bounds() {
-        let attempts = Attempts::default();
-        attempts.begin_round(usize::MAX, usize::MAX);
-        attempts.over(usize::MAX);
-        attempts.stale(usize::from(u16::MAX));
-        attempts.begin_round(0, 1);
-        assert_eq!(attempts.served(), Some(1));
+        assert_eq!((switches(&attempts).len(), attempts.served()), (RUNS - 1, 0));
     }
 }

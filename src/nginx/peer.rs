@@ -28,8 +28,8 @@ struct Peer {
     request: *mut ngx_http_request_t,
     conf: *const PolicyConf,
     decided: *const Decided,
-    /// Null for subrequests: what they do is no part of the client's request.
-    attempts: *const Attempts,
+    /// What subrequests do is no part of the client's request.
+    main: bool,
 }
 
 /// What the upstream of a release has put into `u->peer` in place of ours.
@@ -45,31 +45,40 @@ struct Balancer {
     notify: ngx_event_notify_peer_pt,
 }
 
+/// The first peer of a main request under its policy.
+#[repr(C)]
+struct FirstPeer {
+    peer: Peer,
+    attempts: Attempts,
+}
+
 /// Sets up the peer of `r`, whose upstream nginx has just created, for the release that was decided.
 pub fn set_up(r: *mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> ngx_int_t {
-    // SAFETY: a live request with an upstream that has its location's configuration; the new memory is aligned and
-    // large enough for a Peer, which has no destructor. The decision and the policy outlive the request.
+    // SAFETY: a live request with an upstream that has its location's configuration. The new memory is aligned, and
+    // large enough for what is written there, which needs no drop. The decision and the policy outlive the request.
     unsafe {
-        let u = (*r).upstream;
-        let peer = ngx_palloc((*r).pool, size_of::<Peer>()).cast::<Peer>();
-        if peer.is_null() || enter(r, conf, decided.release) != NGX_OK as ngx_int_t {
+        let main = ptr::eq(r, (*r).main);
+        let first = main && decided.attempts().is_none();
+        let size = if first { size_of::<FirstPeer>() } else { size_of::<Peer>() };
+        let memory = ngx_palloc((*r).pool, size);
+        if memory.is_null() || enter(r, conf, decided.release) != NGX_OK as ngx_int_t {
             return NGX_ERROR as ngx_int_t;
         }
-        let main = ptr::eq(r, (*r).main);
-        if main {
-            decided.attempts.begin_round((*(*r).upstream_states).nelts, decided.release);
+        let index = (*(*r).upstream_states).nelts;
+        if first {
+            let attempts = &raw mut (*memory.cast::<FirstPeer>()).attempts;
+            attempts.write(Attempts::new(index, decided.release));
+            decided.set_attempts(attempts);
+        } else if main && let Some(attempts) = decided.attempts() {
+            attempts.begin_round(index, decided.release);
         }
-        peer.write(Peer {
-            balancer: Balancer::of(u),
-            tries: Tries::new((*(*u).conf).next_upstream_tries),
-            next: next(conf, 0, decided.release),
-            request: r,
-            conf,
-            decided,
-            attempts: if main { &raw const decided.attempts } else { ptr::null() },
-        });
-        (*peer).tries.enter((*u).peer.tries);
-        (*u).peer.tries = (*peer).show();
+        let (u, peer) = ((*r).upstream, memory.cast::<Peer>());
+        let next = next(conf, 0, decided.release);
+        let mut tries = Tries::new((*(*u).conf).next_upstream_tries);
+        tries.enter((*u).peer.tries);
+        (*u).peer.tries = tries.show(next.is_some());
+        let balancer = Balancer::of(u);
+        peer.write(Peer { balancer, tries, next, main, request: r, conf, decided });
         install(u, peer);
     }
     NGX_OK as ngx_int_t
@@ -164,7 +173,7 @@ impl Peer {
     #[inline]
     fn attempts(&self) -> Option<&Attempts> {
         // SAFETY: the record of the decision outlives the request.
-        unsafe { self.attempts.as_ref() }
+        if self.main { unsafe { &*self.decided }.attempts() } else { None }
     }
 
     /// Asks for a server. A balancer counts its tries when it gets a server back, so here it sees the number that nginx
@@ -325,4 +334,4 @@ unsafe extern "C" fn notify(pc: *mut ngx_peer_connection_t, data: *mut c_void, k
     });
 }
 
-const _: () = assert!(align_of::<Peer>() <= NGX_ALIGNMENT && !core::mem::needs_drop::<Peer>());
+const _: () = assert!(align_of::<FirstPeer>() <= NGX_ALIGNMENT && !core::mem::needs_drop::<FirstPeer>());
