@@ -3,6 +3,7 @@
 //! A module's slot in `r->ctx` is cleared by internal redirects. The values of variables survive them and are
 //! shared with subrequests, so the records hang on a variable that nobody reads.
 
+use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,7 +19,12 @@ use crate::user::Visitor;
 
 /// A decision, free of borrows: `user` lies in memory of the request.
 pub struct Decided {
+    /// By its name.
     pub release: usize,
+    /// The line of the file whose upstream and version the name stood for.
+    pub line: usize,
+    /// Of what was in force.
+    pub epoch: u64,
     pub reason: Reason,
     pub bucket: Option<u16>,
     pub visitor: Visitor,
@@ -27,8 +33,8 @@ pub struct Decided {
     /// Whether the answer has to carry a cookie that keeps the user id.
     pub keep: bool,
     pub identity: Option<Outcome>,
-    /// What became of the client's request under this decision.
-    pub attempts: Attempts,
+    /// See `attempts`.
+    attempts: Cell<*const Attempts>,
     user: ngx_str_t,
     /// The values of the policy's claim variables, in their order; null without claims.
     claims: *const ngx_str_t,
@@ -39,6 +45,19 @@ impl Decided {
     pub fn user(&self) -> &[u8] {
         // SAFETY: the id lies in the request's headers, its variables or its pool, as does this record.
         unsafe { bytes(self.user) }
+    }
+
+    /// What became of the client's request under this decision. `None`: it has not been passed to `lobechat_canary`, or
+    /// not yet.
+    pub fn attempts(&self) -> Option<&Attempts> {
+        // SAFETY: see set_attempts.
+        unsafe { self.attempts.get().as_ref() }
+    }
+
+    /// # Safety
+    /// `attempts` must live as long as the main request.
+    pub unsafe fn set_attempts(&self, attempts: *const Attempts) {
+        self.attempts.set(attempts);
     }
 
     /// The value of the policy's claim variable `index`; empty without a claim.
@@ -111,16 +130,22 @@ fn take<'r>(
         record.write(Record { policy: conf, decided: None, next: *newest });
         *newest = record;
         let view = View::new(main);
-        let Decision { release, reason, user, bucket, remember, identity } = decide(&conf.policy, &view)?;
+        let in_force = conf.refreshed();
+        let Decision { release, reason, user, bucket, remember, identity } =
+            decide(&conf.policy, &in_force, &view)?;
+        let (line, epoch) = (in_force.line_of(release), in_force.epoch);
+        drop(in_force);
         (*record).decided = Some(Decided {
             release,
+            line,
+            epoch,
             reason,
             bucket,
             visitor: user.visitor,
             remember,
             keep: user.keep,
             identity,
-            attempts: Attempts::default(),
+            attempts: Cell::new(ptr::null()),
             user: ngx_str(user.id),
             claims: view.claim_values(&conf.policy)?,
         });

@@ -15,6 +15,7 @@ use super::guard::guard;
 use super::record::Decided;
 use super::shim::canary_request_cached;
 use super::{context_index, peer, record};
+use crate::attempts::Attempts;
 use crate::config::ConfigError;
 
 pub const NAME: &str = "lobechat_canary";
@@ -164,6 +165,6 @@ pub fn is_cached(r: &ngx_http_request_t) -> bool {
 pub fn answering(r: &ngx_http_request_t, decided: &Decided) -> usize {
     // SAFETY: an upstream belongs to its request.
     let delegated = unsafe { r.upstream.as_ref() }.is_some_and(|u| is_delegated(r, u));
-    let served = decided.attempts.served().filter(|_| delegated && !is_cached(r));
-    served.unwrap_or(decided.line)
+    let attempts = decided.attempts().filter(|_| delegated && !is_cached(r));
+    attempts.map_or(decided.line, Attempts::served)
 }
