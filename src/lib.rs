@@ -25,6 +25,7 @@ pub mod hash;
 pub mod identity;
 pub mod inputs;
 pub mod json;
+pub mod judge;
 pub mod jwe;
 pub mod jwk;
 pub mod jws;
