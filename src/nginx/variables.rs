@@ -23,10 +23,7 @@ const VARIABLES: [(&str, Read); 8] = [
         Some(Value::Kept(conf.policy.releases[decided.release].name.as_bytes()))
     }),
     ("lobechat_canary_version", |conf, decided| {
-        conf.policy.releases[decided.line]
-            .version
-            .as_deref()
-            .map(|version| Value::Kept(version.as_bytes()))
+        conf.policy.releases[decided.line].version.as_deref().map(|version| Value::Kept(version.as_bytes()))
     }),
     ("lobechat_canary_upstream", |conf, decided| {
         Some(Value::Kept(&conf.policy.releases[decided.line].upstream))

@@ -7,7 +7,7 @@ use super::Numbers;
 use super::bits::Bits;
 use crate::counts::{BINS, CODES, Counts, OUTCOMES, Outcome, REASONS, Ttfb};
 use crate::duration::Seconds;
-use crate::judge::EVIDENCE_WORDS;
+use crate::judge::Evidence;
 
 /// As many as workers usually are; more share them.
 pub const SHARDS: usize = 16;
@@ -28,14 +28,16 @@ pub struct GenerationSlot {
     /// Judged requests since the ramp's step began count from this one.
     pub judged_base: AtomicU64,
     pub judged: AtomicU64,
-    pub evidence: Numbers<EVIDENCE_WORDS>,
+    pub evidence: Numbers<{ Evidence::WORDS }>,
     /// Buckets since the driver last looked.
     pub active: Bits,
     pub failed: Bits,
-    /// Above the median, and the 90th percentile, of stable.
+    /// Slower than stable's median, and than its 90th percentile.
     pub slow: [Bits; 2],
-    /// What has counted as failed and slow in this hour: on this release, and on stable beside it.
-    pub hour: [[Bits; 3]; 2],
+    /// Buckets that have counted as failed, and as slow twice over, on this release or on stable beside it: in this hour,
+    /// and in earlier ones.
+    pub this_hour: [Bits; 3],
+    pub earlier: [Bits; 3],
     pub shards: [Shard; SHARDS],
 }
 
@@ -130,9 +132,9 @@ impl GenerationSlot {
 
     /// Forgets what the judge knows.
     pub fn clear_judged(&self) {
-        self.evidence.store(&[0; EVIDENCE_WORDS]);
+        self.evidence.store(&[0; Evidence::WORDS]);
         self.connect_failures.store(0, Relaxed);
-        let bits = self.slow.iter().chain(self.hour.as_flattened());
+        let bits = self.slow.iter().chain(&self.this_hour).chain(&self.earlier);
         bits.chain([&self.active, &self.failed]).for_each(Bits::clear);
     }
 
