@@ -33,6 +33,8 @@ pub struct Decided {
     /// Whether the answer has to carry a cookie that keeps the user id.
     pub keep: bool,
     pub identity: Option<Outcome>,
+    /// What has been counted of the request under this decision.
+    pub counted: Cell<u32>,
     /// See `attempts`.
     attempts: Cell<*const Attempts>,
     user: ngx_str_t,
@@ -95,6 +97,20 @@ pub fn known_decision<'r>(r: &ngx_http_request_t) -> Option<(&'r PolicyConf, &'r
     Some((conf, find(newest, conf)?.decided.as_ref()?))
 }
 
+/// The decisions of a client request, under all policies, the newest first.
+pub fn for_each_decision<'r>(r: &ngx_http_request_t, mut visit: impl FnMut(&'r PolicyConf, &'r Decided)) {
+    // SAFETY: see newest; policies live as long as the requests of their configuration.
+    unsafe {
+        let mut record: *const Record = *newest(r);
+        while let Some(Record { policy, decided, next }) = record.as_ref() {
+            if let Some(decided) = decided {
+                visit(&**policy, decided);
+            }
+            record = *next;
+        }
+    }
+}
+
 /// Where a client request keeps its newest record; null before the first one. Valid as long as the request.
 fn newest(r: &ngx_http_request_t) -> *mut *mut Record {
     // SAFETY: a request and its subrequests share their variables: a value for every index that nginx gave out,
@@ -130,7 +146,7 @@ fn take<'r>(
         record.write(Record { policy: conf, decided: None, next: *newest });
         *newest = record;
         let view = View::new(main);
-        let in_force = conf.refreshed();
+        let in_force = conf.shared.refreshed(&conf.policy);
         let Decision { release, reason, user, bucket, remember, identity } =
             decide(&conf.policy, &in_force, &view)?;
         let (line, epoch) = (in_force.line_of(release), in_force.epoch);
@@ -145,6 +161,7 @@ fn take<'r>(
             remember,
             keep: user.keep,
             identity,
+            counted: Cell::new(0),
             attempts: Cell::new(ptr::null()),
             user: ngx_str(user.id),
             claims: view.claim_values(&conf.policy)?,

@@ -22,6 +22,8 @@ pub struct GenerationSlot {
     pub rollbacks: AtomicU64,
     /// Attempts in a row that failed before the connection stood.
     pub connect_failures: AtomicU64,
+    /// Seconds since 1970 at which the first of them failed.
+    pub connect_failed_since: AtomicU64,
     /// Seconds since 1970 at which a connection stood, and at which an attempt was answered.
     pub connected: AtomicU64,
     pub answered: AtomicU64,
@@ -128,6 +130,47 @@ impl GenerationSlot {
     /// When the generation was last in a file.
     pub fn last_seen(&self) -> Seconds {
         self.seen.load(Relaxed)
+    }
+
+    /// A connection stood, and perhaps was answered.
+    #[inline]
+    pub fn note_connected(&self, now: Seconds, is_answered: bool) {
+        // Written once a second at most, so that workers need not wait for each other.
+        if self.connected.load(Relaxed) != now {
+            self.connected.store(now, Relaxed);
+        }
+        if is_answered && self.answered.load(Relaxed) != now {
+            self.answered.store(now, Relaxed);
+        }
+        if self.connect_failures.load(Relaxed) != 0 {
+            self.end_connect_failures();
+        }
+    }
+
+    #[cold]
+    pub fn note_connect_failed(&self, now: Seconds) {
+        if self.connect_failures.fetch_add(1, Relaxed) == 0 {
+            self.connect_failed_since.store(now, Relaxed);
+        }
+    }
+
+    pub fn end_connect_failures(&self) {
+        self.connect_failures.store(0, Relaxed);
+    }
+
+    /// What became of a user of the split, for the judge. Of several requests between two looks the first says whether
+    /// the release was slow.
+    #[inline]
+    pub fn judged(&self, bucket: u16, failed: bool, is_slow: [bool; 2]) {
+        let first = self.active.set(bucket);
+        if failed {
+            self.failed.set(bucket);
+        } else if first && is_slow != [false; 2] {
+            let slow = self.slow.iter().zip(is_slow).filter(|(_, is_slow)| *is_slow);
+            slow.for_each(|(bits, _)| {
+                bits.set(bucket);
+            });
+        }
     }
 
     /// Forgets what the judge knows.
