@@ -9,6 +9,7 @@ use crate::duration::Seconds;
 use crate::failure::Failure;
 use crate::identity::Kind;
 use crate::in_force::InForce;
+use crate::percent::Percent;
 use crate::policy::Policy;
 use crate::release::Release;
 
@@ -85,6 +86,15 @@ impl PolicyView<'_> {
     pub fn name_of(&self, line: usize) -> &str {
         let index = self.in_force.roles.iter().position(|role| role.line == line).unwrap_or(line);
         self.policy.releases.get(index).map_or("", |release| &release.name)
+    }
+
+    /// The share of users of a name: the stable one gets what the others leave.
+    pub fn weight_of(&self, role: RoleView<'_>) -> Percent {
+        if !role.is_stable() {
+            return role.standing.weight;
+        }
+        let others = self.roles().filter(|other| !other.is_stable());
+        others.fold(Percent::FULL, |rest, other| rest.minus(other.standing.weight))
     }
 }
 
