@@ -63,6 +63,11 @@ impl Fallback {
         Ok(Fallback { releases })
     }
 
+    /// In the order in which they are asked.
+    pub fn releases(&self) -> &[usize] {
+        &self.releases
+    }
+
     /// The next release to ask from `place` in the list on, and the place behind it. Never the decided one, which has
     /// been asked first, and none that may not serve.
     #[inline]

@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 pub mod algorithm;
+pub mod api;
 pub mod attempts;
 pub mod cache;
 pub mod cache_control;
@@ -20,6 +21,8 @@ pub mod cookie_keys;
 pub mod counts;
 pub mod decision;
 pub mod duration;
+pub mod events;
+pub mod explain;
 pub mod failure;
 pub mod fallback;
 pub mod generation;
@@ -34,12 +37,14 @@ pub mod jwk;
 pub mod jws;
 pub mod keep;
 pub mod mac;
+pub mod metrics;
 pub mod murmur3;
 pub mod navigation;
 pub mod percent;
 pub mod policy;
 pub mod release;
 pub mod remember;
+pub mod rfc3339;
 pub mod route;
 pub mod set_cookie;
 pub mod source;

@@ -92,6 +92,13 @@ impl Split {
         self.ranges.iter().find(|r| r.start <= position && position < r.end).map(|r| r.release)
     }
 
+    /// The same, with the first position of its range and the first one behind it.
+    pub fn range_at(&self, position: u32) -> Option<(usize, u64, u64)> {
+        let position = u64::from(position);
+        let range = self.ranges.iter().find(|r| r.start <= position && position < r.end)?;
+        Some((range.release, range.start, range.end))
+    }
+
     pub fn mode(&self) -> HashMode {
         self.mode
     }
