@@ -4,9 +4,9 @@
 pub mod command;
 pub mod view;
 
-use crate::api::command::{Change, NotChanged, Refused};
+use crate::api::command::NotChanged;
 use crate::api::view::PolicyView;
-use crate::control::Control;
+use crate::control::{Change, Control, Refused};
 use crate::duration::Seconds;
 use crate::events::Event;
 use crate::explain::{ExplainQuery, Explanation};

@@ -1,6 +1,7 @@
 //! The glue between nginx and the decision core. nginx calls in through the tables of this file; every entry
 //! is an `extern "C"` function behind [`guard`], since a panic must not cross into C.
 
+mod api;
 mod block;
 mod conf;
 mod count;
@@ -16,6 +17,7 @@ mod peer;
 mod put_in_force;
 mod record;
 mod request;
+mod runtime;
 mod shared;
 mod shim;
 mod ticks;
@@ -78,7 +80,7 @@ static CONTEXT: ngx_http_module_t = ngx_http_module_t {
 
 const ANYWHERE: u32 = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF;
 
-static mut COMMANDS: [ngx_command_t; 4] = [
+static mut COMMANDS: [ngx_command_t; 5] = [
     ngx_command_t {
         name: ngx::ngx_string!("lobechat_canary"),
         type_: (ANYWHERE | NGX_CONF_BLOCK | NGX_CONF_NOARGS | NGX_CONF_TAKE1) as ngx_uint_t,
@@ -100,6 +102,14 @@ static mut COMMANDS: [ngx_command_t; 4] = [
         type_: (NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE12) as ngx_uint_t,
         set: Some(zone::directive),
         conf: NGX_HTTP_MAIN_CONF_OFFSET,
+        offset: 0,
+        post: ptr::null_mut(),
+    },
+    ngx_command_t {
+        name: ngx::ngx_string!("lobechat_canary_api"),
+        type_: (NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE1) as ngx_uint_t,
+        set: Some(api::directive),
+        conf: NGX_HTTP_LOC_CONF_OFFSET,
         offset: 0,
         post: ptr::null_mut(),
     },

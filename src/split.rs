@@ -4,11 +4,14 @@
 //! from the stable release into that release and never between two others; lowering it gives back the last
 //! to come, first. Stacked ranges (as in `split_clients`) would shift every range behind the one that grows.
 
+use serde::{Deserialize, Serialize};
+
 use crate::hash::HashMode;
 use crate::percent::Percent;
 
 /// Where a release's range starts, and the way it grows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Anchor {
     /// Grows up from here.
     Up(Percent),

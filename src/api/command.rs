@@ -1,22 +1,6 @@
-//! Stand-ins for the commands of `Control` until they are merged.
-use crate::events::Event;
+//! Why the glue could not change a policy.
 
-/// What a command has changed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Change {
-    pub events: Vec<Event>,
-}
-
-/// Why a command has changed nothing: a sentence that says what to do first.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Refused {
-    /// 400
-    Invalid(String),
-    /// 404
-    Unknown(String),
-    /// 409
-    Conflict(String),
-}
+use crate::control::Refused;
 
 /// Why nothing has changed.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,8 @@ use super::shared::Shared;
 use super::zone::{ZoneConf, slot_name};
 use super::ext::bytes;
 use super::key_files::Watched;
-use crate::config::Place;
+use crate::api::Access;
+use crate::config::{Place, VariableId};
 use crate::control::State;
 use crate::generation::Generation;
 use crate::policy::Policy;
@@ -25,6 +26,8 @@ pub struct MainConf {
     pub variables: Vec<(Box<[u8]>, Place)>,
     /// The variables that `claim` lines declare, whatever the policy.
     pub claim_variables: Vec<Box<[u8]>>,
+    /// The variable `$remote_user`, where there is an API.
+    pub remote_user: Option<VariableId>,
     /// `None`: there are no policies.
     pub zone: Option<ZoneConf>,
 }
@@ -36,6 +39,7 @@ impl Default for MainConf {
             upstream: ptr::null_mut(),
             variables: Vec::new(),
             claim_variables: Vec::new(),
+            remote_user: None,
             zone: None,
         }
     }
@@ -105,6 +109,8 @@ pub struct LevelConf {
     /// `lobechat_canary_use`, and where it stands.
     pub used: Option<(Use, Place)>,
     pub in_force: InForce,
+    /// `lobechat_canary_api`, right here.
+    pub api: Option<Access>,
 }
 
 pub enum Use {

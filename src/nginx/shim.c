@@ -300,14 +300,14 @@ canary_keep_body_in_one_piece(ngx_http_request_t *r)
 
 ngx_int_t
 canary_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *content_type,
-    ngx_str_t *body)
+    ngx_str_t *body, off_t length)
 {
     ngx_int_t     rc;
     ngx_buf_t    *b;
     ngx_chain_t   out;
 
     r->headers_out.status = status;
-    r->headers_out.content_length_n = body->len;
+    r->headers_out.content_length_n = length;
     r->headers_out.content_type = *content_type;
     r->headers_out.content_type_len = content_type->len;
     r->headers_out.content_type_lowcase = NULL;
@@ -333,6 +333,82 @@ canary_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *content_type,
     out.next = NULL;
 
     return ngx_http_output_filter(r, &out);
+}
+
+
+typedef struct {
+    ngx_event_t           event;
+    ngx_connection_t      connection;
+    ngx_http_request_t   *request;
+    ngx_msec_t            interval;
+    void                 *data;
+    ngx_uint_t          (*handler)(void *data);
+    void                (*cleanup)(void *data);
+} canary_delay_t;
+
+
+static void
+canary_delay_expired(ngx_event_t *ev)
+{
+    canary_delay_t    *delay;
+    ngx_connection_t  *c;
+
+    delay = (canary_delay_t *) ((u_char *) ev
+                                - offsetof(canary_delay_t, event));
+    c = delay->request->connection;
+
+    if (delay->handler(delay->data)) {
+        ngx_add_timer(ev, delay->interval);
+        return;
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+canary_delay_cleanup(void *data)
+{
+    canary_delay_t  *delay = data;
+
+    if (delay->event.timer_set) {
+        ngx_del_timer(&delay->event);
+    }
+
+    delay->cleanup(delay->data);
+}
+
+
+ngx_int_t
+canary_after(ngx_http_request_t *r, ngx_msec_t interval, void *data,
+    ngx_uint_t (*handler)(void *data), void (*cleanup)(void *data))
+{
+    canary_delay_t      *delay;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(canary_delay_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    delay = cln->data;
+    ngx_memzero(delay, sizeof(canary_delay_t));
+
+    cln->handler = canary_delay_cleanup;
+
+    delay->connection.fd = (ngx_socket_t) -1;
+    delay->event.handler = canary_delay_expired;
+    delay->event.data = &delay->connection;
+    delay->event.log = r->connection->log;
+    delay->request = r;
+    delay->interval = interval;
+    delay->data = data;
+    delay->handler = handler;
+    delay->cleanup = cleanup;
+
+    ngx_add_timer(&delay->event, interval);
+
+    return NGX_OK;
 }
 
 

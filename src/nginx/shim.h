@@ -41,9 +41,16 @@ ngx_int_t canary_serve_prefix(ngx_http_core_loc_conf_t *clcf,
 /* before ngx_http_read_client_request_body() */
 void canary_keep_body_in_one_piece(ngx_http_request_t *r);
 
-/* a whole answer; texts live as long as the request */
+/* a whole answer, of that length with its body; texts live as long as r */
 ngx_int_t canary_send(ngx_http_request_t *r, ngx_uint_t status,
-    ngx_str_t *content_type, ngx_str_t *body);
+    ngx_str_t *content_type, ngx_str_t *body, off_t length);
+
+/*
+ * calls the handler every so many milliseconds until it returns 0, and cleanup
+ * as the request ends
+ */
+ngx_int_t canary_after(ngx_http_request_t *r, ngx_msec_t interval, void *data,
+    ngx_uint_t (*handler)(void *data), void (*cleanup)(void *data));
 
 /* returns NULL and sets err, which must have room for NGX_MAX_CONF_ERRSTR bytes */
 void *canary_regex_compile(ngx_pool_t *pool, ngx_str_t pattern,

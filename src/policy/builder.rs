@@ -3,15 +3,14 @@
 
 use std::cell::RefCell;
 
+use super::rollout::{self, Rollout};
 use super::shares::split;
 use super::words::{at, once, one_of, parse_flag};
 use super::{KeyUser, Policy};
 use crate::config::{
     ConfigError, Environment, KeyFile, Place, VariableId, arity, is_name, quote, warn_if_open,
 };
-use crate::control::State;
 use crate::cookie_keys::CookieKeys;
-use crate::fallback::{self, Fallback};
 use crate::hash::{HashMode, Salt};
 use crate::identity::Identity;
 use crate::in_force::InForce;
@@ -34,7 +33,9 @@ pub struct PolicyBuilder {
     users: Option<UserSources>,
     salt: Option<Salt>,
     hash: Option<HashMode>,
-    fallback: Option<(fallback::Names, Place)>,
+    rollout: rollout::Lines,
+    /// The words after `user`.
+    user_text: Vec<u8>,
     expose: Option<bool>,
     identities: Vec<Identity>,
     claim_variables: Vec<(VariableId, usize)>,
@@ -65,7 +66,8 @@ impl PolicyBuilder {
             users: None,
             salt: None,
             hash: None,
-            fallback: None,
+            rollout: rollout::Lines::default(),
+            user_text: Vec::new(),
             expose: None,
             identities: Vec::new(),
             claim_variables: Vec::new(),
@@ -108,6 +110,7 @@ impl PolicyBuilder {
             b"user" => {
                 let users =
                     UserSources::parse(words, &self.name, &self.visitor_cookie, &mut self.names, env)?;
+                self.user_text = words.join(&0);
                 once("user", &mut self.users, users)
             }
             b"salt" => match words {
@@ -118,10 +121,9 @@ impl PolicyBuilder {
                 let mode = one_of("hash", words, "native | unleash | split_clients", HashMode::parse)?;
                 once("hash", &mut self.hash, mode)
             }
-            b"fallback" => {
-                let names = fallback::Names::parse(words)?;
-                once("fallback", &mut self.fallback, (names, place.clone()))
-            }
+            b"fallback" => self.rollout.fallback(words, place),
+            b"rollback" => self.rollout.rollback(words, place),
+            b"ramp" => self.rollout.ramp(words, place),
             b"identity" => {
                 let (identity, file) = Identity::parse(words, &mut self.names, env)?;
                 self.key_files.extend(file.map(|file| (file, KeyUser::Identity(self.identities.len()))));
@@ -136,7 +138,7 @@ impl PolicyBuilder {
             }
             b"include" => Err(arity("include", "include file | mask")),
             _ => Err(format!(
-                "unknown directive {} in \"lobechat_canary\" block: it takes release, route, user, salt, hash, fallback, identity, claim, cookie_key, expose and include",
+                "unknown directive {} in \"lobechat_canary\" block: it takes release, route, user, salt, hash, fallback, rollback, ramp, identity, claim, cookie_key, expose and include",
                 quote(directive)
             )),
         }
@@ -185,6 +187,15 @@ impl PolicyBuilder {
                 at(&other.place)
             ));
         }
+        let same = |other: &&Release| (&other.upstream, &other.version) == (&release.upstream, &release.version);
+        if let Some(other) = self.releases.iter().find(same) {
+            return Err(format!(
+                "release \"{}\" has the upstream and version of release \"{}\" in {}: tell builds apart with \"version=\", e.g. \"version=0.0.0+1a2b3c\"",
+                release.name,
+                other.name,
+                at(&other.place)
+            ));
+        }
         if release.name == "stable" && !self.releases.is_empty() {
             return Err(
                 "release \"stable\" must stand first: the first release is the stable one, whatever its name"
@@ -205,12 +216,13 @@ impl PolicyBuilder {
             return Err(ConfigError::at(&self.place, message));
         }
         let split = split(&self.name, self.hash.unwrap_or_default(), &self.releases)?;
-        let declared = InForce::new(split, self.releases.iter().map(|_| State::Up));
+        let declared = InForce::new(split, self.releases.iter().map(|release| release.state));
         let routes: Vec<Route> = std::mem::take(&mut self.routes)
             .into_iter()
             .map(|(route, place)| resolve(route, &place, &self.releases))
             .collect::<Result<_, _>>()?;
-        let fallback = Fallback::resolve(self.fallback.take(), &self.releases)?;
+        let Rollout { fallback, rollback, ramps, needs_state } =
+            std::mem::take(&mut self.rollout).finish(&self.releases)?;
         self.check_claims(env)?;
         let users = match self.users.take() {
             Some(users) => users,
@@ -226,9 +238,11 @@ impl PolicyBuilder {
             None if remember.is_none() && users.keep().is_none() => CookieKeys::default(),
             None => self.random_keys(env)?,
         };
+        let salt = self.salt.unwrap_or_else(|| Salt::new(self.name.as_bytes()));
+        let dealt = salt.pseudonym(&[&[declared.split.mode() as u8], &self.user_text[..]].concat());
         Ok(Policy {
             users,
-            salt: self.salt.unwrap_or_else(|| Salt::new(self.name.as_bytes())),
+            salt,
             expose: self.expose.unwrap_or_default(),
             name: self.name,
             visitor_cookie: self.visitor_cookie,
@@ -237,6 +251,10 @@ impl PolicyBuilder {
             names: self.names,
             declared,
             fallback,
+            rollback,
+            ramps,
+            needs_state,
+            dealt,
             identities: self.identities,
             claim_variables: self.claim_variables,
             remember,

@@ -1,0 +1,60 @@
+//! Promotion: the stable name comes to stand for another release's build, and that release's name for the former
+//! stable's, until the file says the same.
+
+use super::{By, Change, Control, Refused, State};
+use crate::decision::STABLE;
+use crate::events::Kind;
+use crate::percent::Percent;
+use crate::policy::Policy;
+
+impl Control {
+    pub fn promote(&mut self, policy: &Policy, name: &str, by: By<'_>) -> Result<Change, Refused> {
+        let promoted = self.other_than_stable(policy, name, "there is nothing to promote")?;
+        if promoted.state != State::Up {
+            return Err(Refused::Conflict(format!(
+                "release \"{name}\" is {}, and everybody would get it: reset it and try it first",
+                promoted.state.name()
+            )));
+        }
+        let new = promoted.generation;
+        let old = self.stable;
+        if self.stable != self.generations[STABLE].generation && new != self.generations[STABLE].generation {
+            return Err(Refused::Conflict(
+                "another release was promoted before: commit the lines of that promotion to the file and reload first"
+                    .to_owned(),
+            ));
+        }
+        self.stable = new;
+        for standing in &mut self.generations {
+            if standing.generation == old {
+                (standing.state, standing.weight) = (State::Drain, Percent::ZERO);
+            }
+            if [old, new].contains(&standing.generation)
+                && let Some(ramp) = &mut standing.ramp
+            {
+                ramp.end();
+            }
+        }
+        self.open_stable();
+        let text = format!("\"{name}\" is stable now, and its name stands for the former stable release, which drains");
+        let standing = self.standing(policy, &policy.releases[STABLE].name)?.1;
+        let event = Control::event(standing, &policy.name, name, Kind::Promote, by, text);
+        Ok(self.done(Change { events: vec![event], cleared: Some(new), rolled_back: None }))
+    }
+
+    /// After a promotion, the two `release` lines to write into the file, so that it says the same.
+    pub fn commit_lines(&self, policy: &Policy) -> Option<[String; 2]> {
+        let other = self.line_of(STABLE);
+        let line = |name: usize, more: &str| {
+            let release = policy.releases.get(self.line_of(name))?;
+            let name = &policy.releases.get(name)?.name;
+            let version = release.version.as_deref().map(|version| format!(" version={version}"));
+            let upstream = String::from_utf8_lossy(&release.upstream);
+            Some(format!("release {name} {upstream}{}{more};", version.unwrap_or_default()))
+        };
+        match other {
+            STABLE => None,
+            other => Some([line(STABLE, "")?, line(other, " drain")?]),
+        }
+    }
+}
