@@ -11,6 +11,8 @@ pub mod generation_slot;
 pub mod lease;
 pub mod numbers;
 pub mod policy_slot;
+pub mod snapshot;
+pub mod start;
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -68,7 +70,7 @@ pub struct Layout {
 impl Layout {
     /// What fits into so many bytes for a file with so many policies; some more may come with a reload.
     pub fn fit(bytes: usize, policies: usize) -> Layout {
-        let policies = policies + policies.div_ceil(2).max(4);
+        let policies = policies + policies.div_ceil(4).max(2);
         let rest = bytes.saturating_sub(Layout { policies, generations: 0 }.bytes());
         Layout { policies, generations: rest / size_of::<GenerationSlot>() }
     }
@@ -81,8 +83,9 @@ impl Layout {
             + EVENTS * size_of::<EventSlot>()
     }
 
-    /// The room that a file needs at least, releases twice: while old pages are open, a new version has a slot of its own.
-    pub fn needed(policies: usize, releases: usize) -> usize {
+    /// The room that a file should have, releases twice: a new version has a slot of its own, and the old one keeps its for
+    /// a day.
+    pub fn advised(policies: usize, releases: usize) -> usize {
         Layout { generations: 2 * releases, ..Layout::fit(0, policies) }.bytes()
     }
 }
@@ -195,7 +198,7 @@ mod tests {
         let layout = Layout::fit((1 << 20) - 16 * 1024, 8);
         assert!(layout.policies >= 8 && layout.generations >= 34, "{layout:?}");
         assert!(layout.bytes() <= 1 << 20);
-        assert!(Layout::needed(1, 2) <= 256 * 1024, "{}", Layout::needed(1, 2));
+        assert!(Layout::advised(1, 2) <= 256 * 1024, "{}", Layout::advised(1, 2));
     }
 
     #[test]

@@ -128,7 +128,7 @@ extern "C" fn init(shm: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_int_t {
 impl ZoneConf {
     fn set_up(&self, main: &MainConf, is_known: bool) -> Result<(), String> {
         let (names, generations) = main.slots_wanted();
-        let needed = Layout::needed(names.len(), generations.len());
+        let advised = Layout::advised(names.len(), generations.len());
         // SAFETY: nginx has mapped the zone, and put its allocator at the start.
         let (pool, name, size) = unsafe {
             let shm = &(*self.shm).shm;
@@ -145,19 +145,19 @@ impl ZoneConf {
                 false => Err(format!(
                     "zone \"{name}\" is full: it keeps {} releases, those of the last day included; {}",
                     zone.generations.len(),
-                    larger(needed.max(size * 3 / 2))
+                    larger(advised.max(size * 3 / 2))
                 )),
             };
         }
         // SAFETY: as above.
         let room = unsafe { pool.pfree * ngx_pagesize };
         let layout = Layout::fit(room, names.len());
-        if layout.generations < 2 * generations.len() {
+        if layout.generations < generations.len() {
             return Err(format!(
                 "zone \"{name}\" is too small for {} policies with {} releases: {}",
                 names.len(),
                 generations.len(),
-                larger(needed)
+                larger(advised)
             ));
         }
         self.before.set(before());

@@ -15,7 +15,7 @@ use crate::identity::Kind;
 /// The longest control, in bytes.
 pub const LONGEST: usize = WORDS * 8;
 
-const WORDS: usize = 768;
+const WORDS: usize = 1024;
 
 /// Pairs of releases between which requests fell back.
 const PAIRS: usize = 32;
