@@ -1,5 +1,22 @@
-//! Stand-ins for the commands of `Control` until they are merged.
+//! What a caller wants changed, and the answer of the policy's control to it.
+
+use crate::control::{Control, State};
+use crate::duration::Seconds;
 use crate::events::Event;
+use crate::percent::Percent;
+use crate::policy::Policy;
+
+/// One change of a policy, as it was asked for: releases by the names that the caller used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    Weights { weights: Vec<(String, Percent)>, if_epoch: Option<u64> },
+    Rollback { release: String, reason: Option<String> },
+    Promote { release: String, reason: Option<String> },
+    Reset { release: String, reason: Option<String> },
+    State { release: String, state: State, reason: Option<String> },
+    RampStart { release: Option<String> },
+    RampPause { release: Option<String> },
+}
 
 /// What a command has changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,4 +41,10 @@ pub enum NotChanged {
     Refused(Refused),
     /// The zone could not take it: a sentence.
     Failed(String),
+}
+
+impl Command {
+    pub fn apply(&self, _: &Policy, _: &mut Control, _: &str, _: Seconds) -> Result<Change, Refused> {
+        Err(Refused::Conflict(String::new()))
+    }
 }
