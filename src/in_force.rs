@@ -32,6 +32,17 @@ impl InForce {
         InForce { epoch: 0, split, roles: states.enumerate().map(role).collect() }
     }
 
+    /// The line of the file that a release's name stands for.
+    #[inline]
+    pub fn line_of(&self, release: usize) -> usize {
+        self.roles.get(release).map_or(release, |role| role.line)
+    }
+
+    /// The release whose name stands for a line of the file.
+    pub fn release_of(&self, line: usize) -> usize {
+        self.roles.iter().position(|role| role.line == line).unwrap_or(line)
+    }
+
     /// Whether routes and enrolments lead to this release.
     #[inline]
     pub fn is_open(&self, release: usize) -> bool {

@@ -3,6 +3,8 @@
 
 mod block;
 mod conf;
+mod count;
+mod driver;
 mod environment;
 mod ext;
 mod guard;
@@ -11,11 +13,16 @@ mod in_force;
 mod key_files;
 mod layout;
 mod peer;
+mod put_in_force;
 mod record;
 mod request;
+mod shared;
 mod shim;
+mod ticks;
 mod upstream;
 mod variables;
+mod worker;
+mod zone;
 
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr;
@@ -52,8 +59,9 @@ pub static mut ngx_http_lobechat_canary_module: ngx_module_t = ngx_module_t {
     ctx: &raw const CONTEXT as *mut c_void,
     commands: &raw mut COMMANDS as *mut ngx_command_t,
     type_: NGX_HTTP_MODULE as ngx_uint_t,
-    init_module: Some(key_files::init_module),
-    init_process: Some(key_files::init_process),
+    init_module: Some(ticks::init_module),
+    init_process: Some(ticks::init_process),
+    exit_process: Some(ticks::exit_process),
     ..ngx_module_t::default()
 };
 
@@ -70,7 +78,7 @@ static CONTEXT: ngx_http_module_t = ngx_http_module_t {
 
 const ANYWHERE: u32 = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF;
 
-static mut COMMANDS: [ngx_command_t; 3] = [
+static mut COMMANDS: [ngx_command_t; 4] = [
     ngx_command_t {
         name: ngx::ngx_string!("lobechat_canary"),
         type_: (ANYWHERE | NGX_CONF_BLOCK | NGX_CONF_NOARGS | NGX_CONF_TAKE1) as ngx_uint_t,
@@ -84,6 +92,14 @@ static mut COMMANDS: [ngx_command_t; 3] = [
         type_: (ANYWHERE | NGX_CONF_TAKE1) as ngx_uint_t,
         set: Some(in_force::directive),
         conf: NGX_HTTP_LOC_CONF_OFFSET,
+        offset: 0,
+        post: ptr::null_mut(),
+    },
+    ngx_command_t {
+        name: ngx::ngx_string!("lobechat_canary_zone"),
+        type_: (NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE12) as ngx_uint_t,
+        set: Some(zone::directive),
+        conf: NGX_HTTP_MAIN_CONF_OFFSET,
         offset: 0,
         post: ptr::null_mut(),
     },

@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use crate::config::{KeyFile, VariableId};
 use crate::cookie_keys::CookieKeys;
 use crate::fallback::Fallback;
+use crate::generation::Generation;
 use crate::hash::Salt;
 use crate::identity::Identity;
 use crate::in_force::InForce;
@@ -54,6 +55,12 @@ pub enum KeyUser {
 }
 
 impl Policy {
+    /// What the lines of the file put behind their names, in their order.
+    pub fn generations(&self) -> impl Iterator<Item = Generation> {
+        let of = |release: &Release| Generation::new(&self.name, &release.upstream, release.version.as_deref());
+        self.releases.iter().map(of)
+    }
+
     /// Takes new content of a key file. On an error, a sentence, the keys stay as they were. The other result is
     /// what an operator should know.
     pub fn load_keys(&self, user: KeyUser, text: &[u8]) -> Result<Vec<String>, String> {

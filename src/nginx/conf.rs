@@ -6,9 +6,13 @@ use core::ptr;
 use nginx_sys::*;
 
 use super::context_index;
+use super::shared::Shared;
+use super::zone::{ZoneConf, slot_name};
 use super::ext::bytes;
 use super::key_files::Watched;
 use crate::config::Place;
+use crate::control::State;
+use crate::generation::Generation;
 use crate::policy::Policy;
 
 /// The policies of one configuration, and the upstream name by which locations pass to them.
@@ -21,6 +25,8 @@ pub struct MainConf {
     pub variables: Vec<(Box<[u8]>, Place)>,
     /// The variables that `claim` lines declare, whatever the policy.
     pub claim_variables: Vec<Box<[u8]>>,
+    /// `None`: there are no policies.
+    pub zone: Option<ZoneConf>,
 }
 
 impl Default for MainConf {
@@ -30,6 +36,7 @@ impl Default for MainConf {
             upstream: ptr::null_mut(),
             variables: Vec::new(),
             claim_variables: Vec::new(),
+            zone: None,
         }
     }
 }
@@ -42,6 +49,12 @@ impl MainConf {
     pub fn policies(&self) -> impl Iterator<Item = &PolicyConf> {
         // SAFETY: policies live as long as the configuration, as this does.
         self.policies.iter().map(|&policy| unsafe { &*policy })
+    }
+
+    /// The names of the slots that the policies need, and the generations of all releases.
+    pub fn slots_wanted(&self) -> (Vec<u64>, Vec<Generation>) {
+        let names = self.policies().map(|conf| slot_name(&conf.policy.name)).collect();
+        (names, self.policies().flat_map(|conf| conf.policy.generations()).collect())
     }
 
     pub fn find(&self, name: &[u8]) -> Option<&PolicyConf> {
@@ -60,21 +73,27 @@ pub struct PolicyConf {
     /// Whether answers may get header lines of ours.
     pub adds_headers: bool,
     pub watched: Vec<Watched>,
+    pub shared: Shared,
     /// Whether a server or location has it in force.
     pub used: Cell<bool>,
 }
 
 impl PolicyConf {
-    /// The upstream that the name of a release stands for.
+    /// The line of the file that the name of a release stands for now.
     #[inline]
-    pub fn upstream_of(&self, release: usize) -> *mut ngx_http_upstream_srv_conf_t {
-        self.upstreams[release]
+    pub fn line_of(&self, release: usize) -> usize {
+        self.shared.in_force().line_of(release)
+    }
+
+    /// The release whose name stands for a line of the file now.
+    pub fn release_of(&self, line: usize) -> usize {
+        self.shared.in_force().release_of(line)
     }
 
     /// Whether a release may take over from another one now.
     #[inline]
-    pub fn may_serve(&self, _release: usize) -> bool {
-        true
+    pub fn may_serve(&self, release: usize) -> bool {
+        self.shared.in_force().roles.get(release).is_some_and(|role| role.state != State::Down)
     }
 }
 
@@ -130,4 +149,14 @@ pub fn main_conf_of<'a>(r: &ngx_http_request_t) -> &'a MainConf {
 pub fn host_of<'a>(upstream: *const ngx_http_upstream_srv_conf_t) -> &'a [u8] {
     // SAFETY: upstreams and their names live as long as their cycle's configuration.
     unsafe { bytes((*upstream).host) }
+}
+
+/// `None` for a configuration without an http block.
+pub fn main_conf<'a>(cycle: *const ngx_cycle_t) -> Option<&'a MainConf> {
+    // SAFETY: a cycle has a slot for each core module; that of http is null without its block, and has else a
+    // slot for each HTTP module, which create_main_conf has filled.
+    unsafe {
+        let http = (*(*cycle).conf_ctx.add(ngx_http_module.index)).cast::<ngx_http_conf_ctx_t>();
+        Some(&*(*http.as_ref()?.main_conf.add(context_index())).cast())
+    }
 }

@@ -16,19 +16,20 @@ use super::shim::{canary_keep_nothing, canary_peer_is_stale};
 use crate::attempts::Attempts;
 use crate::fallback::Tries;
 
+/// What a balancer answers that has no live server.
+const NO_LIVE: ngx_int_t = NGX_BUSY as ngx_int_t;
+
 /// In the pool of its request.
 struct Peer {
     balancer: Balancer,
     tries: Tries,
-    /// The release whose balancer it is.
-    release: usize,
-    /// The release after it, and the place behind that in the policy's list.
+    /// The release whose turn is next, and the place behind it in the policy's list.
     next: Option<(usize, usize)>,
     request: *mut ngx_http_request_t,
     conf: *const PolicyConf,
     decided: *const Decided,
-    /// Null for subrequests: what they do is no part of the client's request.
-    attempts: *const Attempts,
+    /// What subrequests do is no part of the client's request.
+    main: bool,
 }
 
 /// What the upstream of a release has put into `u->peer` in place of ours.
@@ -44,47 +45,55 @@ struct Balancer {
     notify: ngx_event_notify_peer_pt,
 }
 
+/// The first peer of a main request under its policy.
+#[repr(C)]
+struct FirstPeer {
+    peer: Peer,
+    attempts: Attempts,
+}
+
 /// Sets up the peer of `r`, whose upstream nginx has just created, for the release that was decided.
 pub fn set_up(r: *mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> ngx_int_t {
-    // SAFETY: a live request with an upstream that has its location's configuration; the new memory is aligned and
-    // large enough for a Peer, which has no destructor. The decision and the policy outlive the request.
+    // SAFETY: a live request with an upstream that has its location's configuration. The new memory is aligned, and
+    // large enough for what is written there, which needs no drop. The decision and the policy outlive the request.
     unsafe {
-        let u = (*r).upstream;
-        let peer = ngx_palloc((*r).pool, size_of::<Peer>()).cast::<Peer>();
-        if peer.is_null() || enter(r, conf, decided.release) != NGX_OK as ngx_int_t {
+        let main = ptr::eq(r, (*r).main);
+        let first = main && decided.attempts().is_none();
+        let size = if first { size_of::<FirstPeer>() } else { size_of::<Peer>() };
+        let memory = ngx_palloc((*r).pool, size);
+        if memory.is_null() || enter(r, conf, decided.line) != NGX_OK as ngx_int_t {
             return NGX_ERROR as ngx_int_t;
         }
-        let main = ptr::eq(r, (*r).main);
-        if main {
-            decided.attempts.begin_round();
+        let index = (*(*r).upstream_states).nelts;
+        if first {
+            let attempts = &raw mut (*memory.cast::<FirstPeer>()).attempts;
+            attempts.write(Attempts::new(index, decided.line));
+            decided.set_attempts(attempts);
+        } else if main && let Some(attempts) = decided.attempts() {
+            attempts.begin_round(index, decided.line);
         }
-        peer.write(Peer {
-            balancer: Balancer::of(u),
-            tries: Tries::new((*(*u).conf).next_upstream_tries),
-            release: decided.release,
-            next: next(conf, 0, decided.release),
-            request: r,
-            conf,
-            decided,
-            attempts: if main { &raw const decided.attempts } else { ptr::null() },
-        });
-        (*peer).tries.enter((*u).peer.tries);
-        (*u).peer.tries = (*peer).show();
+        let (u, peer) = ((*r).upstream, memory.cast::<Peer>());
+        let next = next(conf, 0, decided.release);
+        let mut tries = Tries::new((*(*u).conf).next_upstream_tries);
+        tries.enter((*u).peer.tries);
+        (*u).peer.tries = tries.show(next.is_some());
+        let balancer = Balancer::of(u);
+        peer.write(Peer { balancer, tries, next, main, request: r, conf, decided });
         install(u, peer);
     }
     NGX_OK as ngx_int_t
 }
 
-/// Lets the upstream of a release set up its balancer.
+/// Lets the upstream of a line of the file set up its balancer.
 ///
 /// # Safety
 /// `r` must be a live request whose upstream has no peer in use.
-unsafe fn enter(r: *mut ngx_http_request_t, conf: &PolicyConf, release: usize) -> ngx_int_t {
+unsafe fn enter(r: *mut ngx_http_request_t, conf: &PolicyConf, line: usize) -> ngx_int_t {
     // SAFETY: the upstream of a release lives as long as the configuration, and every upstream has got its peer.init
     // before the first request. `upstream` must be the inner one: nginx takes names of resolved peers from it. Round
     // robin would take any `data` for its own.
     unsafe {
-        let (u, upstream) = ((*r).upstream, conf.upstream_of(release));
+        let (u, upstream) = ((*r).upstream, conf.upstreams[line]);
         (*u).upstream = upstream;
         #[cfg(ngx_feature = "http_ssl")]
         {
@@ -151,62 +160,78 @@ impl Peer {
         self.tries.show(self.next.is_some())
     }
 
-    /// The index that nginx gives the attempt it is about to make or has just made.
+    /// How many attempts nginx counts for the request, the one that it is making included.
     ///
     /// # Safety
-    /// The request must be live and connecting, or just connected.
+    /// The request must be live and have an upstream.
     #[inline]
-    unsafe fn attempt(&self) -> usize {
+    unsafe fn count(&self) -> usize {
         // SAFETY: the caller's word; nginx adds an entry before it asks for a server.
-        unsafe { (*(*self.request).upstream_states).nelts.wrapping_sub(1) }
+        unsafe { (*(*self.request).upstream_states).nelts }
     }
 
     #[inline]
     fn attempts(&self) -> Option<&Attempts> {
         // SAFETY: the record of the decision outlives the request.
-        unsafe { self.attempts.as_ref() }
+        if self.main { unsafe { &*self.decided }.attempts() } else { None }
     }
 
-    /// Asks for a server.
+    /// Asks for a server. A balancer counts its tries when it gets a server back, so here it sees the number that nginx
+    /// sees.
     ///
     /// # Safety
     /// `pc` must be the live connection of this peer's upstream.
+    #[inline]
     unsafe fn get(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
-        // SAFETY: the balancer gets its own data and number of tries.
+        // SAFETY: the balancer gets its own data.
         unsafe {
             self.tries.begin((*pc).tries);
-            loop {
-                if self.tries.of_release() == 0
-                    && let Some(next) = self.next
-                    && !self.switch(next)
-                {
-                    return NGX_ERROR as ngx_int_t;
-                }
-                (*pc).tries = self.tries.of_release();
-                let Some(get) = self.balancer.get else {
-                    return NGX_ERROR as ngx_int_t;
-                };
-                let result = get(pc, self.balancer.data);
-                if result == NGX_BUSY as ngx_int_t && self.next.is_some() {
-                    // nginx would give up: no live server is no reason to try again, for it.
+            if self.tries.of_release() == 0 && self.next.is_some() {
+                return self.get_from_next(pc);
+            }
+            match self.ask(pc) {
+                // nginx would give up: that no server is live is no reason to try again, for it.
+                NO_LIVE if self.next.is_some() => {
                     self.no_live();
-                    continue;
+                    self.get_from_next(pc)
                 }
-                (*pc).tries = self.show();
-                if let Some(attempts) = self.attempts() {
-                    attempts.begin(self.attempt(), self.release);
-                }
-                return result;
+                result => result,
             }
         }
     }
 
+    /// Asks the balancer of the release.
+    #[inline]
+    unsafe fn ask(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
+        // SAFETY: the balancer gets its own data.
+        unsafe { self.balancer.get.map_or(NGX_ERROR as ngx_int_t, |get| get(pc, self.balancer.data)) }
+    }
+
+    /// Asks for a server of the next release that has one.
     #[cold]
-    fn no_live(&mut self) {
-        self.tries.enter(0);
+    unsafe fn get_from_next(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
+        // SAFETY: as in get.
+        unsafe {
+            while let Some(next) = self.next {
+                if !self.switch(next) {
+                    return NGX_ERROR as ngx_int_t;
+                }
+                let result = self.ask(pc);
+                if result != NO_LIVE || self.next.is_none() {
+                    (*pc).tries = self.show();
+                    return result;
+                }
+                self.no_live();
+            }
+            NO_LIVE
+        }
+    }
+
+    #[cold]
+    fn no_live(&self) {
         if let Some(attempts) = self.attempts() {
             // SAFETY: called while nginx connects.
-            attempts.no_live(unsafe { self.attempt() }, self.release);
+            attempts.no_live(unsafe { self.count() } - 1);
         }
     }
 
@@ -219,12 +244,15 @@ impl Peer {
         // SAFETY: as in set_up. Whatever happens, our functions must be in place again.
         unsafe {
             let (u, conf) = ((*self.request).upstream, &*self.conf);
-            let entered = enter(self.request, conf, release) == NGX_OK as ngx_int_t;
+            let line = conf.line_of(release);
+            let entered = enter(self.request, conf, line) == NGX_OK as ngx_int_t;
             self.balancer = Balancer::of(u);
             install(u, ptr::from_mut(self));
-            self.release = release;
             self.next = next(conf, place, (*self.decided).release);
             self.tries.enter((*u).peer.tries);
+            if let Some(attempts) = self.attempts() {
+                attempts.switch(self.count() - 1, line);
+            }
             // The key of a cache entry, or the path of a file, may name the decided release.
             canary_keep_nothing(u);
             entered
@@ -251,6 +279,9 @@ impl Peer {
             let leave = state & NGX_PEER_NEXT as ngx_uint_t != 0 && self.next.is_some();
             self.tries.end(if leave { 0 } else { (*pc).tries });
             (*pc).tries = self.show();
+            if let Some(attempts) = self.attempts() {
+                attempts.over(self.count());
+            }
         }
     }
 
@@ -258,7 +289,7 @@ impl Peer {
     fn stale(&self) {
         if let Some(attempts) = self.attempts() {
             // SAFETY: called while the attempt is the last one.
-            attempts.stale(unsafe { self.attempt() });
+            attempts.stale(unsafe { self.count() } - 1);
         }
     }
 }
@@ -304,4 +335,4 @@ unsafe extern "C" fn notify(pc: *mut ngx_peer_connection_t, data: *mut c_void, k
     });
 }
 
-const _: () = assert!(align_of::<Peer>() <= NGX_ALIGNMENT && !core::mem::needs_drop::<Peer>());
+const _: () = assert!(align_of::<FirstPeer>() <= NGX_ALIGNMENT && !core::mem::needs_drop::<FirstPeer>());

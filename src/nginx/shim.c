@@ -23,6 +23,52 @@ canary_request_cached(ngx_http_request_t *r)
 
 
 ngx_uint_t
+canary_header_is_sent(ngx_http_request_t *r)
+{
+    return r->header_sent;
+}
+
+
+/* what may last long: WebSockets, server-sent events, whatever is not buffered */
+
+ngx_uint_t
+canary_answer_is_stream(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    if (u == NULL || u->peer.connection == NULL) {
+        return 0;
+    }
+
+    return u->upgrade
+           || !u->buffering
+           || (r->headers_out.content_type.len >= sizeof("text/event-stream") - 1
+               && ngx_strncasecmp(r->headers_out.content_type.data,
+                                  (u_char *) "text/event-stream",
+                                  sizeof("text/event-stream") - 1)
+                  == 0);
+}
+
+
+ngx_uint_t
+canary_answer_was_cut(ngx_http_upstream_t *u)
+{
+    ngx_event_pipe_t  *p;
+
+    if (u == NULL || u->pipe == NULL) {
+        return 0;
+    }
+
+    p = u->pipe;
+
+    return p->upstream_error
+           || (p->upstream_eof && !p->upstream_done && p->length != -1);
+}
+
+
+ngx_uint_t
 canary_peer_is_stale(ngx_http_upstream_t *u)
 {
     ngx_connection_t  *c;

@@ -15,6 +15,14 @@
 /* whether the answer comes from a cache */
 ngx_uint_t canary_request_cached(ngx_http_request_t *r);
 
+ngx_uint_t canary_header_is_sent(ngx_http_request_t *r);
+
+/* whether the answer that is about to begin may last long */
+ngx_uint_t canary_answer_is_stream(ngx_http_request_t *r);
+
+/* whether the answer broke off after it had begun */
+ngx_uint_t canary_answer_was_cut(ngx_http_upstream_t *u);
+
 /* whether an attempt failed because its kept connection was closed before */
 ngx_uint_t canary_peer_is_stale(ngx_http_upstream_t *u);
 

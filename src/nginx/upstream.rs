@@ -9,12 +9,13 @@ use core::{mem, ptr, slice};
 
 use nginx_sys::*;
 
-use super::conf::{MainConf, PolicyConf, main_conf_of};
+use super::conf::{MainConf, PolicyConf, host_of, main_conf_of};
 use super::ext::{ConfExt, bytes, ngx_str, write_log};
 use super::guard::guard;
 use super::record::Decided;
 use super::shim::canary_request_cached;
 use super::{context_index, peer, record};
+use crate::attempts::Attempts;
 use crate::config::ConfigError;
 
 pub const NAME: &str = "lobechat_canary";
@@ -159,11 +160,31 @@ pub fn is_cached(r: &ngx_http_request_t) -> bool {
     unsafe { canary_request_cached(ptr::from_ref(r).cast_mut()) != 0 }
 }
 
-/// The release that answers a main request: the decided one, unless another has taken over. Caches hold answers of the
+/// The line of the file whose upstream answers a main request: the decided one, unless another has taken over. Caches hold answers of the
 /// decided one only.
 pub fn answering(r: &ngx_http_request_t, decided: &Decided) -> usize {
     // SAFETY: an upstream belongs to its request.
     let delegated = unsafe { r.upstream.as_ref() }.is_some_and(|u| is_delegated(r, u));
-    let served = decided.attempts.served().filter(|_| delegated && !is_cached(r));
-    served.unwrap_or(decided.release)
+    let attempts = decided.attempts().filter(|_| delegated && !is_cached(r));
+    attempts.map_or(decided.line, Attempts::served)
+}
+
+/// Whether a main request goes to the upstream of `line`, or gets what a cache has of it.
+pub fn is_passed(r: &ngx_http_request_t, conf: &PolicyConf, line: usize) -> bool {
+    let release = conf.upstreams[line];
+    // SAFETY: an upstream belongs to its request.
+    let Some(u) = (unsafe { r.upstream.as_ref() }) else {
+        return false;
+    };
+    if !is_cached(r) {
+        return u.upstream == release;
+    }
+    // A cached answer is sent before a peer is chosen. With a variable pass the name tells.
+    let names_release = |name: &ngx_http_upstream_resolved_t| {
+        // SAFETY: the host lives in the request's pool.
+        let host = unsafe { bytes(name.host) };
+        host == host_of(release) || host == NAME.as_bytes()
+    };
+    // SAFETY: `resolved` belongs to the upstream.
+    is_delegated(r, u) || unsafe { u.resolved.as_ref() }.is_some_and(names_release)
 }

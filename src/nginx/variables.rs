@@ -23,13 +23,10 @@ const VARIABLES: [(&str, Read); 8] = [
         Some(Value::Kept(conf.policy.releases[decided.release].name.as_bytes()))
     }),
     ("lobechat_canary_version", |conf, decided| {
-        conf.policy.releases[decided.release]
-            .version
-            .as_deref()
-            .map(|version| Value::Kept(version.as_bytes()))
+        conf.policy.releases[decided.line].version.as_deref().map(|version| Value::Kept(version.as_bytes()))
     }),
     ("lobechat_canary_upstream", |conf, decided| {
-        Some(Value::Kept(&conf.policy.releases[decided.release].upstream))
+        Some(Value::Kept(&conf.policy.releases[decided.line].upstream))
     }),
     ("lobechat_canary_reason", |_, decided| Some(Value::Kept(decided.reason.name().as_bytes()))),
     ("lobechat_canary_rule", |conf, decided| {
@@ -105,7 +102,7 @@ extern "C" fn get_served(
 ) -> ngx_int_t {
     let result = answer(r, v, |conf, decided| {
         // SAFETY: nginx passes a live request, which has a main request.
-        let release = answering(unsafe { &*(*r).main }, decided);
+        let release = conf.release_of(answering(unsafe { &*(*r).main }, decided));
         Some(Value::Kept(conf.policy.releases[release].name.as_bytes()))
     });
     // SAFETY: nginx passes the value to fill. A log takes a valid one as it is, though a script has read it before the

@@ -7,7 +7,7 @@ use super::Numbers;
 use super::bits::Bits;
 use crate::counts::{BINS, CODES, Counts, OUTCOMES, Outcome, REASONS, Ttfb};
 use crate::duration::Seconds;
-use crate::judge::EVIDENCE_WORDS;
+use crate::judge::Evidence;
 
 /// As many as workers usually are; more share them.
 pub const SHARDS: usize = 16;
@@ -22,20 +22,24 @@ pub struct GenerationSlot {
     pub rollbacks: AtomicU64,
     /// Attempts in a row that failed before the connection stood.
     pub connect_failures: AtomicU64,
+    /// Seconds since 1970 at which the first of them failed.
+    pub connect_failed_since: AtomicU64,
     /// Seconds since 1970 at which a connection stood, and at which an attempt was answered.
     pub connected: AtomicU64,
     pub answered: AtomicU64,
     /// Judged requests since the ramp's step began count from this one.
     pub judged_base: AtomicU64,
     pub judged: AtomicU64,
-    pub evidence: Numbers<EVIDENCE_WORDS>,
+    pub evidence: Numbers<{ Evidence::WORDS }>,
     /// Buckets since the driver last looked.
     pub active: Bits,
     pub failed: Bits,
-    /// Above the median, and the 90th percentile, of stable.
+    /// Slower than stable's median, and than its 90th percentile.
     pub slow: [Bits; 2],
-    /// What has counted as failed and slow in this hour: on this release, and on stable beside it.
-    pub hour: [[Bits; 3]; 2],
+    /// Buckets that have counted as failed, and as slow twice over, on this release or on stable beside it: in this hour,
+    /// and in earlier ones.
+    pub this_hour: [Bits; 3],
+    pub earlier: [Bits; 3],
     pub shards: [Shard; SHARDS],
 }
 
@@ -128,11 +132,52 @@ impl GenerationSlot {
         self.seen.load(Relaxed)
     }
 
+    /// A connection stood, and perhaps was answered.
+    #[inline]
+    pub fn note_connected(&self, now: Seconds, is_answered: bool) {
+        // Written once a second at most, so that workers need not wait for each other.
+        if self.connected.load(Relaxed) != now {
+            self.connected.store(now, Relaxed);
+        }
+        if is_answered && self.answered.load(Relaxed) != now {
+            self.answered.store(now, Relaxed);
+        }
+        if self.connect_failures.load(Relaxed) != 0 {
+            self.end_connect_failures();
+        }
+    }
+
+    #[cold]
+    pub fn note_connect_failed(&self, now: Seconds) {
+        if self.connect_failures.fetch_add(1, Relaxed) == 0 {
+            self.connect_failed_since.store(now, Relaxed);
+        }
+    }
+
+    pub fn end_connect_failures(&self) {
+        self.connect_failures.store(0, Relaxed);
+    }
+
+    /// What became of a user of the split, for the judge. Of several requests between two looks the first says whether
+    /// the release was slow.
+    #[inline]
+    pub fn judged(&self, bucket: u16, failed: bool, is_slow: [bool; 2]) {
+        let first = self.active.set(bucket);
+        if failed {
+            self.failed.set(bucket);
+        } else if first && is_slow != [false; 2] {
+            let slow = self.slow.iter().zip(is_slow).filter(|(_, is_slow)| *is_slow);
+            slow.for_each(|(bits, _)| {
+                bits.set(bucket);
+            });
+        }
+    }
+
     /// Forgets what the judge knows.
     pub fn clear_judged(&self) {
-        self.evidence.store(&[0; EVIDENCE_WORDS]);
+        self.evidence.store(&[0; Evidence::WORDS]);
         self.connect_failures.store(0, Relaxed);
-        let bits = self.slow.iter().chain(self.hour.as_flattened());
+        let bits = self.slow.iter().chain(&self.this_hour).chain(&self.earlier);
         bits.chain([&self.active, &self.failed]).for_each(Bits::clear);
     }
 

@@ -1,0 +1,254 @@
+//! Counts client requests, answers and attempts: in the log phase, when all is known, and for streams and WebSockets,
+//! which may last for hours, as soon as the answer's header goes out. Main requests only: what `mirror` and
+//! `auth_request` do is not the client's.
+
+use core::{ptr, slice};
+
+use nginx_sys::*;
+
+use super::conf::PolicyConf;
+use super::ext::bytes;
+use super::guard::guard;
+use super::record::{Decided, for_each_decision};
+use super::request::now;
+use super::shim::{canary_answer_is_stream, canary_answer_was_cut, canary_header_is_sent};
+use super::upstream::{is_cached, is_passed};
+use crate::counts::{Attempt, Outcome};
+use crate::decision::Reason;
+use crate::duration::Seconds;
+use crate::zone::{GenerationSlot, PolicySlot};
+
+/// What has been counted of a request under one decision: so many entries of nginx's list of attempts, and the request itself.
+const REQUEST: u32 = 1 << 31;
+
+/// The handler of the log phase.
+pub extern "C" fn log(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx passes a live request.
+    let request = unsafe { &*r };
+    if ptr::eq(request.main, r) {
+        guard((), || for_each_decision(request, |conf, decided| Count { r: request, conf, decided, at_end: true }.count()));
+    }
+    NGX_OK as ngx_int_t
+}
+
+/// Called as the header of an answer to a main request goes out.
+#[inline]
+pub fn header(r: &ngx_http_request_t, conf: &PolicyConf, decided: &Decided) {
+    // SAFETY: the accessor only reads.
+    if unsafe { canary_answer_is_stream(ptr::from_ref(r).cast_mut()) } != 0 {
+        Count { r, conf, decided, at_end: false }.count();
+    }
+}
+
+struct Count<'r> {
+    r: &'r ngx_http_request_t,
+    conf: &'r PolicyConf,
+    decided: &'r Decided,
+    at_end: bool,
+}
+
+/// The slots where a line's generation is counted.
+struct Slots<'z> {
+    policy: &'z PolicySlot,
+    generation: &'z GenerationSlot,
+}
+
+impl Count<'_> {
+    fn count(&self) {
+        let counted = self.decided.counted.get();
+        let states = self.states();
+        if counted & REQUEST == 0 {
+            if !self.is_ours() {
+                return;
+            }
+            self.count_request();
+        }
+        let fresh = states.get((counted & !REQUEST) as usize..).unwrap_or_default();
+        let last = self.count_attempts(states, fresh);
+        self.decided.counted.set(REQUEST | states.len() as u32);
+        if counted & REQUEST == 0 {
+            self.count_response();
+            if let Some(last) = last {
+                self.judge(last);
+            }
+        }
+    }
+
+    /// Whether the request went to a release, or got what a cache has of it. A decision that only a log reads is no request.
+    fn is_ours(&self) -> bool {
+        self.decided.attempts().is_some() || is_passed(self.r, self.conf, self.decided.line)
+    }
+
+    /// What nginx writes down of each attempt, with empty entries between rounds.
+    fn states(&self) -> &[ngx_http_upstream_state_t] {
+        // SAFETY: the list lives in the request's pool, and nothing is added while we look.
+        unsafe {
+            match self.r.upstream_states.as_ref() {
+                Some(states) if states.nelts > 0 => slice::from_raw_parts(states.elts.cast(), states.nelts),
+                _ => &[],
+            }
+        }
+    }
+
+    fn slots(&self, line: usize) -> Option<Slots<'_>> {
+        Some(Slots { policy: self.conf.shared.policy()?, generation: self.conf.shared.generation(line)? })
+    }
+
+    fn count_request(&self) {
+        if let Some(Slots { generation, .. }) = self.slots(self.decided.line) {
+            generation.shard(worker()).count_request(reason_index(self.decided.reason));
+        }
+    }
+
+    fn count_response(&self) {
+        // SAFETY: the accessor only reads.
+        let sent = unsafe { canary_header_is_sent(ptr::from_ref(self.r).cast_mut()) } != 0 || !self.at_end;
+        let status = if sent { self.r.headers_out.status } else { 0 };
+        let served = self.decided.attempts().filter(|_| !is_cached(self.r)).map_or(self.decided.line, |a| a.served());
+        if let Some(Slots { generation, .. }) = self.slots(served) {
+            generation.shard(worker()).count_response(status);
+        }
+        if let Some(attempts) = self.decided.attempts() {
+            for switch in attempts.switches() {
+                self.count_fallback(switch.from, switch.to);
+                if switch.no_live && let Some(Slots { generation, .. }) = self.slots(switch.from) {
+                    generation.shard(worker()).count_attempt(Outcome::NoLive);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn count_fallback(&self, from: usize, to: usize) {
+        let (Some(slots), Some(to)) = (self.slots(from), self.slots(to)) else {
+            return;
+        };
+        slots.policy.add_fallbacks(slots.generation.index(), to.generation.index(), 1);
+    }
+
+    /// Counts fresh attempts, and returns what became of the request at the decided release.
+    fn count_attempts(
+        &self,
+        all: &[ngx_http_upstream_state_t],
+        fresh: &[ngx_http_upstream_state_t],
+    ) -> Option<(Outcome, u64)> {
+        let first = all.len() - fresh.len();
+        let mut last = self.decided.attempts().and_then(|attempts| {
+            // With no live server there is no entry.
+            let left = attempts.switches().find(|switch| switch.no_live && switch.from == self.decided.line);
+            left.map(|_| (Outcome::NoLive, 0))
+        });
+        for (index, state) in fresh.iter().enumerate() {
+            let Some((line, is_stale)) = self.line_of(first + index, state) else {
+                continue;
+            };
+            let Some(slots) = self.slots(line) else {
+                continue;
+            };
+            let (outcome, milliseconds) = self.outcome(state, is_stale, first + index + 1 == all.len(), line);
+            let shard = slots.generation.shard(worker());
+            shard.count_attempt(outcome);
+            if state.header_time != UNSET {
+                shard.count_ttfb(milliseconds);
+            }
+            self.note(&slots, line, outcome, state.connect_time != UNSET);
+            if line == self.decided.line && outcome != Outcome::Stale {
+                last = Some((outcome, milliseconds));
+            }
+        }
+        last
+    }
+
+    /// The line that an attempt went to, and whether it says nothing about it. `None`: it was none of ours.
+    fn line_of(&self, index: usize, state: &ngx_http_upstream_state_t) -> Option<(usize, bool)> {
+        if state.peer.is_null() {
+            return None;
+        }
+        match self.decided.attempts() {
+            Some(attempts) => attempts.release_of(index).map(|line| (line, attempts.is_stale(index))),
+            None => Some((self.decided.line, false)),
+        }
+    }
+
+    /// How an attempt ended, and the milliseconds to the header of its answer or to its end.
+    fn outcome(&self, state: &ngx_http_upstream_state_t, is_stale: bool, is_last: bool, line: usize) -> (Outcome, u64) {
+        let ttfb = (state.header_time != UNSET).then_some(state.header_time as u64);
+        let attempt = Attempt { status: state.status, is_connected: state.connect_time != UNSET, ttfb };
+        let outcome = match Outcome::of(attempt, |status| self.conf.policy.is_failure(status)) {
+            _ if is_stale => Outcome::Stale,
+            // nginx names the upstream, not a server, when there was none to ask.
+            Outcome::Connect if self.names_upstream(state, line) => Outcome::NoLive,
+            // SAFETY: the accessor only reads.
+            Outcome::Ok if is_last && self.at_end && unsafe { canary_answer_was_cut(self.r.upstream) } != 0 => Outcome::Cut,
+            outcome => outcome,
+        };
+        let waited = if state.response_time == UNSET { 0 } else { state.response_time as u64 };
+        (outcome, ttfb.unwrap_or(waited))
+    }
+
+    #[cold]
+    fn names_upstream(&self, state: &ngx_http_upstream_state_t, line: usize) -> bool {
+        // SAFETY: names of peers and upstreams live as long as the request and the configuration.
+        unsafe { bytes(*state.peer) == bytes((*self.conf.upstreams[line]).host) }
+    }
+
+    /// What the driver has to know at once: runs of failed connections, and who is alive.
+    fn note(&self, slots: &Slots<'_>, line: usize, outcome: Outcome, is_connected: bool) {
+        let now = now();
+        if is_connected {
+            slots.generation.note_connected(now, !outcome.is_failure());
+        } else if outcome == Outcome::Connect {
+            self.connect_failed(slots, line, now);
+        }
+    }
+
+    /// When stable cannot be reached either, the others' runs say nothing about them.
+    #[cold]
+    fn connect_failed(&self, slots: &Slots<'_>, line: usize, now: Seconds) {
+        if self.conf.release_of(line) != crate::decision::STABLE {
+            return slots.generation.note_connect_failed(now);
+        }
+        for other in 0..self.conf.policy.releases.len() {
+            if let Some(Slots { generation, .. }) = self.slots(other) {
+                generation.end_connect_failures();
+            }
+        }
+    }
+
+    /// Tells the judge what became of a user of the split.
+    fn judge(&self, (outcome, milliseconds): (Outcome, u64)) {
+        let (Reason::Split, Some(bucket), true) =
+            (self.decided.reason, self.decided.bucket, self.conf.policy.is_judged())
+        else {
+            return;
+        };
+        let Some(Slots { policy, generation }) = self.slots(self.decided.line) else {
+            return;
+        };
+        let slow = policy.slow_above(self.decided.release == crate::decision::STABLE);
+        let is_slow = slow.map(|above| above > 0 && milliseconds >= above);
+        // Who leaves early says nothing; who has waited long has seen a slow answer.
+        if outcome == Outcome::Aborted && is_slow == [false; 2] {
+            return;
+        }
+        generation.judged(bucket, outcome.is_failure(), is_slow);
+    }
+}
+
+/// What nginx writes for a time that has not come.
+const UNSET: ngx_msec_t = ngx_msec_t::MAX;
+
+fn worker() -> usize {
+    // SAFETY: set before a process serves requests.
+    unsafe { ngx_worker }
+}
+
+fn reason_index(reason: Reason) -> usize {
+    match reason {
+        Reason::Route(_) => 0,
+        Reason::Remembered(_) => 2,
+        Reason::Split => 3,
+        Reason::Anonymous => 4,
+        Reason::Default => 5,
+    }
+}
