@@ -94,10 +94,24 @@ impl PolicyJson {
             hash: view.in_force.split.mode().name(),
             salt: String::from_utf8_lossy(policy.salt.text()).into_owned(),
             fallback: policy.fallback.releases().iter().filter_map(name).collect(),
-            commit: None,
+            commit: commit(view),
             releases: view.roles().map(|role| ReleaseJson::new(view, role)).collect(),
         }
     }
+}
+
+/// The lines that say what is in force after `promote`, until the file says it: upstreams and versions exchanged, and no
+/// new pages for the former stable release.
+fn commit(view: &PolicyView<'_>) -> Option<Vec<String>> {
+    let line = |role: RoleView<'_>| {
+        let mut words = vec!["release".to_owned(), role.release.name.clone(), role.standing.upstream.clone()];
+        words.extend(role.version().map(|version| format!("version={version}")));
+        words.extend(role.release.from.map(|from| format!("from={from}")));
+        words.extend((!role.is_stable()).then(|| "drain".to_owned()));
+        format!("{};", words.join(" "))
+    };
+    let lines: Vec<String> = view.roles().filter(|role| role.line != role.index).map(line).collect();
+    (!lines.is_empty()).then_some(lines)
 }
 
 impl ReleaseJson {
@@ -114,7 +128,7 @@ impl ReleaseJson {
             generation: standing.generation.to_string(),
             stable: role.is_stable(),
             state: standing.state,
-            held_by_file: false,
+            held_by_file: view.held_by_file(role) != State::Up,
             weight,
             file_weight: file_weight(view, role),
             range: range(role, weight),

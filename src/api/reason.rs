@@ -29,10 +29,11 @@ fn alert_names(alerts: &Value) -> Option<String> {
 
 /// What somebody wrote as it may be shown: in one line, and not longer than it helps.
 pub fn shown(text: &str) -> String {
-    let plain = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
-    let shown: String = plain.take(LONGEST + 1).collect();
+    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let shown: String = plain.skip_while(|c| *c == ' ').take(LONGEST + 1).collect();
+    let shown = shown.trim_end();
     match shown.char_indices().nth(LONGEST) {
-        None => shown,
+        None => shown.to_owned(),
         Some((end, _)) => format!("{}…", &shown[..end]),
     }
 }

@@ -65,7 +65,7 @@ fn refusals_say_what_to_write() {
 #[test]
 fn hostile_bodies_end_in_a_refusal() {
     let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
-    let broken = [&b"\xff\xfe"[..], b"\0", &[b'"'; 1000][..], deep[1..].as_bytes()];
+    let broken = [&b"\xff\xfe"[..], b"\0", &[b'"'; 1000][..], &deep.as_bytes()[1..]];
     for body in broken.into_iter().chain([deep.as_bytes(), b"\"\\ud800\""]) {
         for (method, path) in [PATCH, STATE, RAMP] {
             refusal(&handle(&call(method, path, body), &mut Memory::chat()), 400);

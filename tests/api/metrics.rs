@@ -115,6 +115,13 @@ fn a_name_shows_what_it_stands_for() {
         assert!(text.contains(&format!("\nlobechat_canary_{line}\n")), "{line}\n{text}");
     }
     let chat = memory.get("v1/policies/chat");
+    assert_eq!(
+        chat["commit"],
+        serde_json::json!([
+            "release stable lobe_b version=2.1.26;",
+            "release canary lobe_a version=2.1.25 drain;"
+        ])
+    );
     assert_eq!(chat["releases"][0]["upstream"], "lobe_b");
     assert_eq!(chat["releases"][0]["fallbacks_from"], 12);
     assert_eq!(chat["releases"][1]["version"], "2.1.25");
