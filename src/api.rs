@@ -1,11 +1,24 @@
 //! The HTTP API: policies as JSON, changes to them, the audit, metrics and the dashboard. The glue reads a request and its
-//! body, calls [`handle`], and sends the answer; what it keeps in shared memory it offers as a [`Runtime`].
+//! body, calls [`handle()`], and sends the answer; what it keeps in shared memory it offers as a [`Runtime`].
 
+mod access;
+mod body;
 pub mod command;
+mod endpoint;
+mod handle;
+mod page;
+mod policy_json;
+mod problem;
+mod query;
+mod reason;
 pub mod view;
 
-use crate::api::command::NotChanged;
-use crate::api::view::PolicyView;
+pub use self::handle::{changed, handle};
+
+use serde::Serialize;
+
+use self::command::NotChanged;
+use self::view::PolicyView;
 use crate::control::{Change, Control, Refused};
 use crate::duration::Seconds;
 use crate::events::Event;
@@ -58,7 +71,7 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// How long the body is that a `GET` gets.
     pub content_length: usize,
-    /// A change that the state file does not hold yet. The glue may wait for it a moment, then ask [`changed`].
+    /// A change that the state file does not hold yet. The glue may wait for it a moment, then ask [`changed()`].
     pub wait_for: Option<Wait>,
 }
 
@@ -67,7 +80,24 @@ pub struct Answer {
 pub struct Wait {
     pub policy: String,
     pub epoch: u64,
-    write: bool,
+}
+
+impl Answer {
+    /// What all answers have in common: they are of this moment, and what they say they are.
+    fn new(status: u16, content_type: &'static str, body: Vec<u8>) -> Answer {
+        let headers = vec![
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "no-referrer"),
+        ];
+        Answer { status, content_type, headers, content_length: body.len(), body, wait_for: None }
+    }
+
+    fn json(status: u16, body: &impl Serialize) -> Answer {
+        // Fails for maps with keys that are no text, of which there are none.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        Answer::new(status, "application/json", body)
+    }
 }
 
 /// What the glue keeps in shared memory.

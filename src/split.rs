@@ -4,6 +4,8 @@
 //! from the stable release into that release and never between two others; lowering it gives back the last
 //! to come, first. Stacked ranges (as in `split_clients`) would shift every range behind the one that grows.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::hash::HashMode;
@@ -27,6 +29,16 @@ impl Anchor {
             1 => Some(Anchor::Up(Percent::ZERO)),
             2 => Some(Anchor::Top),
             _ => None,
+        }
+    }
+}
+
+/// As `from=` has it.
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Anchor::Up(from) => from.fmt(f),
+            Anchor::Top => f.write_str("top"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::control::{Control, Standing};
+use crate::control::{Control, Standing, State};
 use crate::counts::Counts;
 use crate::decision::STABLE;
 use crate::duration::Seconds;
@@ -86,6 +86,11 @@ impl PolicyView<'_> {
     pub fn name_of(&self, line: usize) -> &str {
         let index = self.in_force.roles.iter().position(|role| role.line == line).unwrap_or(line);
         self.policy.releases.get(index).map_or("", |release| &release.name)
+    }
+
+    /// The state that the file holds a release in, whatever is asked for at run time.
+    pub fn held_by_file(&self, role: RoleView<'_>) -> State {
+        self.policy.declared.roles.get(role.line).map_or(State::Up, |declared| declared.state)
     }
 
     /// The share of users of a name: the stable one gets what the others leave.

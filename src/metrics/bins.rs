@@ -38,6 +38,7 @@ pub fn quantile(bins: &[u64], q: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::bin;
 
     #[test]
     fn bounds() {
@@ -48,6 +49,16 @@ mod tests {
         assert!(
             (lower(2) - 9.513_656_920_021_768).abs() < 1e-9 && (1..BINS).all(|b| lower(b) > lower(b - 1))
         );
+    }
+
+    /// Times are whole milliseconds, cut off.
+    #[test]
+    fn bounds_are_those_of_counting() {
+        assert_eq!((bin(7), bin(8)), (0, 1));
+        for number in 2..BINS {
+            let first = lower(number).ceil() as u64;
+            assert_eq!((bin(first - 1), bin(first)), (number - 1, number), "{first} ms");
+        }
     }
 
     #[test]
