@@ -2,7 +2,8 @@
 //! releases were left for others. Written by the glue's peer, read when the answer goes out and when it is logged.
 //!
 //! nginx keeps one list of attempts for a request, whatever became of it: several rounds of upstreams under several
-//! policies, after internal redirects. An attempt is known here by its index in that list.
+//! policies, after internal redirects, with an entry without a peer between two rounds. An attempt is known here by its
+//! index in that list, a round by the index of its first attempt.
 
 use std::cell::Cell;
 
@@ -13,23 +14,18 @@ pub struct Attempts {
     runs: [Cell<Run>; RUNS],
     /// One more than `RUNS` once some did not fit.
     count: Cell<u8>,
-    /// Where the newest run ends, as far as is known.
-    end: Cell<u32>,
     /// The release whose turn it is or was last.
-    turn: Cell<u32>,
+    turn: Cell<u16>,
 }
 
 /// A request has one, as a rule, and a second one after a failure.
 const RUNS: usize = 6;
 
-/// Attempts in a row that went to one release, perhaps none.
+/// Attempts in a row that went to one release, perhaps none. It ends where the next one of its round begins.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     first: u32,
-    /// Behind the last attempt that is over. The one at `end` is on its way, or else no attempt: nginx puts an empty entry
-    /// between two rounds.
-    end: u32,
-    release: u32,
+    release: u16,
     kind: Kind,
     begins_round: bool,
 }
@@ -56,96 +52,78 @@ impl Attempts {
     /// The first round begins: nginx sets up an upstream, and from attempt `index` on, `release` is asked.
     #[inline]
     pub fn new(index: usize, release: usize) -> Attempts {
-        let (first, release) = (index as u32, release as u32);
-        let run = Run { first, end: first, release, kind: Kind::Asked, begins_round: true };
+        let (first, release) = (index as u32, release as u16);
         let mut runs = [const { Cell::new(Run::NONE) }; RUNS];
-        runs[0] = Cell::new(run);
-        Attempts { runs, count: Cell::new(1), end: Cell::new(first), turn: Cell::new(release) }
+        runs[0] = Cell::new(Run { first, release, kind: Kind::Asked, begins_round: true });
+        Attempts { runs, count: Cell::new(1), turn: Cell::new(release) }
     }
 
     /// Another round begins.
     #[cold]
     pub fn begin_round(&self, index: usize, release: usize) {
-        self.push(index as u32, release as u32, Kind::Asked, true);
+        self.push(Run { begins_round: true, ..Run::of(index, release as u16) });
     }
 
     /// From attempt `index` on, `release` is asked instead of the one before it.
     #[cold]
     pub fn switch(&self, index: usize, release: usize) {
-        self.push(index as u32, release as u32, Kind::Asked, false);
-    }
-
-    /// So many attempts are over.
-    #[inline]
-    pub fn over(&self, count: usize) {
-        self.end.set(count as u32);
+        self.push(Run::of(index, release as u16));
     }
 
     /// Instead of an attempt `index`: the release has no live server.
     #[cold]
     pub fn no_live(&self, index: usize) {
-        self.push(index as u32, self.turn.get(), Kind::NoLive, false);
+        self.push(Run { kind: Kind::NoLive, ..Run::of(index, self.turn.get()) });
     }
 
     /// Attempt `index`, the last one, went over a kept connection that was closed already: no fault of the release.
     #[cold]
     pub fn stale(&self, index: usize) {
-        self.push(index as u32, self.turn.get(), Kind::Stale, false);
-        self.over(index + 1);
-        self.push(index as u32 + 1, self.turn.get(), Kind::Asked, false);
+        self.push(Run { kind: Kind::Stale, ..Run::of(index, self.turn.get()) });
+        self.push(Run::of(index + 1, self.turn.get()));
     }
 
-    fn push(&self, first: u32, release: u32, kind: Kind, begins_round: bool) {
+    fn push(&self, run: Run) {
         let count = self.count.get();
-        if let Some(newest) = self.newest() {
-            newest.set(Run { end: self.end.get().min(first), ..newest.get() });
+        if let Some(free) = self.runs.get(usize::from(count)) {
+            free.set(run);
         }
-        if let Some(run) = self.runs.get(usize::from(count)) {
-            run.set(Run { first, end: first, release, kind, begins_round });
-        }
-        self.count.set(count.saturating_add(1).min(RUNS as u8 + 1));
-        self.end.set(first);
-        self.turn.set(release);
-    }
-
-    #[inline]
-    fn newest(&self) -> Option<&Cell<Run>> {
-        self.runs.get(usize::from(self.count.get()).checked_sub(1)?)
+        self.count.set(count.min(RUNS as u8) + 1);
+        self.turn.set(run.release);
     }
 
     fn runs(&self) -> impl Iterator<Item = Run> {
         self.runs[..RUNS.min(self.count.get().into())].iter().map(Cell::get)
     }
 
-    fn run_of(&self, index: usize) -> Option<Run> {
-        let place = self.runs().take_while(|run| run.first as usize <= index).count().checked_sub(1)?;
-        let run = self.runs.get(place)?.get();
-        let behind = match usize::from(self.count.get()) - place {
-            1 => self.end.get() as usize + 1,
-            // The next run did not fit, and begins where this one ends.
-            2 if place + 1 == RUNS => run.end as usize,
-            _ => run.end as usize + 1,
-        };
-        (index < behind).then_some(run)
+    fn run_of(&self, round: usize, index: usize) -> Option<Run> {
+        let begins = |run: &Run| run.begins_round && run.first as usize == round;
+        let in_round = self.runs().skip_while(|run| !begins(run));
+        let in_round = in_round.take_while(|run| begins(run) || !run.begins_round);
+        let (place, run) = in_round.enumerate().take_while(|(_, run)| run.first as usize <= index).last()?;
+        // Behind the last run of all there may have been more.
+        let lost = usize::from(self.count.get()) > RUNS
+            && self.runs().skip_while(|r| !begins(r)).count() == place + 1;
+        (!lost).then_some(run)
     }
 
-    /// The release that attempt `index` went to. `None`: it was not made under this policy. An entry without a peer is no
-    /// attempt, so do not ask for it.
-    pub fn release_of(&self, index: usize) -> Option<usize> {
-        self.run_of(index).map(|run| run.release as usize)
+    /// The release that attempt `index` went to, one of the round that begins at `round`. `None`: the round was not made
+    /// under this policy.
+    pub fn release_of(&self, round: usize, index: usize) -> Option<usize> {
+        self.run_of(round, index).map(|run| usize::from(run.release))
     }
 
     /// Whether attempt `index` says nothing about its release.
-    pub fn is_stale(&self, index: usize) -> bool {
-        self.run_of(index).is_some_and(|run| run.kind == Kind::Stale)
+    pub fn is_stale(&self, round: usize, index: usize) -> bool {
+        self.run_of(round, index).is_some_and(|run| run.kind == Kind::Stale)
     }
 
     /// The releases that were left for others, in order.
     pub fn switches(&self) -> impl Iterator<Item = Switch> {
         let pairs = self.runs().zip(self.runs().skip(1));
         pairs.filter(|(from, to)| !to.begins_round && from.release != to.release).map(|(from, to)| Switch {
-            from: from.release as usize,
-            to: to.release as usize,
+            from: from.release.into(),
+            to: to.release.into(),
             no_live: from.kind == Kind::NoLive,
         })
     }
@@ -153,24 +131,28 @@ impl Attempts {
     /// The release that is asked or was asked last, hence the one that answers if any does.
     #[inline]
     pub fn served(&self) -> usize {
-        self.turn.get() as usize
+        self.turn.get().into()
     }
 }
 
 impl Run {
-    const NONE: Run = Run { first: 0, end: 0, release: 0, kind: Kind::Asked, begins_round: false };
+    const NONE: Run = Run { first: 0, release: 0, kind: Kind::Asked, begins_round: false };
+
+    fn of(index: usize, release: u16) -> Run {
+        Run { first: index as u32, release, ..Run::NONE }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(attempts: &Attempts, count: usize) -> Vec<Option<usize>> {
-        (0..count).map(|index| attempts.release_of(index)).collect()
+    fn of(attempts: &Attempts, round: usize, indexes: std::ops::Range<usize>) -> Vec<Option<usize>> {
+        indexes.map(|index| attempts.release_of(round, index)).collect()
     }
 
     fn stale(attempts: &Attempts) -> Vec<usize> {
-        (0..20).filter(|&index| attempts.is_stale(index)).collect()
+        (0..20).filter(|&index| attempts.is_stale(0, index)).collect()
     }
 
     fn switches(attempts: &Attempts) -> Vec<(usize, usize, bool)> {
@@ -181,59 +163,47 @@ mod tests {
     fn before_the_first_attempt() {
         let attempts = Attempts::new(3, 1);
         assert_eq!((attempts.served(), switches(&attempts)), (1, vec![]));
-        assert_eq!(of(&attempts, 6), [None, None, None, Some(1), None, None]);
+        assert_eq!(of(&attempts, 3, 3..5), [Some(1), Some(1)]);
+        assert_eq!(of(&attempts, 0, 0..5), [None; 5]);
     }
 
     #[test]
     fn attempts_and_switches() {
         let attempts = Attempts::new(0, 1);
-        attempts.over(1);
-        assert_eq!(of(&attempts, 3), [Some(1), Some(1), None]);
-        attempts.over(2);
         attempts.switch(2, 0);
-        assert_eq!((attempts.served(), of(&attempts, 4)), (0, vec![Some(1), Some(1), Some(0), None]));
-        attempts.over(3);
-        assert_eq!(of(&attempts, 3), [Some(1), Some(1), Some(0)]);
-        assert_eq!(switches(&attempts), [(1, 0, false)]);
+        assert_eq!(of(&attempts, 0, 0..4), [Some(1), Some(1), Some(0), Some(0)]);
+        assert_eq!((attempts.served(), switches(&attempts)), (0, vec![(1, 0, false)]));
         assert_eq!(stale(&attempts), [0; 0]);
     }
 
     #[test]
     fn stale_connections() {
         let attempts = Attempts::new(0, 1);
-        for index in 0..4 {
-            if index == 0 || index == 2 {
-                attempts.stale(index);
-            }
-            attempts.over(index + 1);
-        }
-        assert_eq!(of(&attempts, 5), [Some(1); 5]);
+        attempts.stale(0);
+        attempts.stale(2);
+        assert_eq!(of(&attempts, 0, 0..5), [Some(1); 5]);
         attempts.switch(4, 0);
-        attempts.over(5);
-        assert_eq!(of(&attempts, 5), [Some(1), Some(1), Some(1), Some(1), Some(0)]);
-        assert_eq!(stale(&attempts), [0, 2]);
-        assert_eq!(switches(&attempts), [(1, 0, false)]);
+        assert_eq!(of(&attempts, 0, 0..5), [Some(1), Some(1), Some(1), Some(1), Some(0)]);
+        assert_eq!((stale(&attempts), switches(&attempts)), (vec![0, 2], vec![(1, 0, false)]));
     }
 
     #[test]
     fn a_stale_connection_before_a_switch() {
         let attempts = Attempts::new(0, 1);
         attempts.stale(0);
-        attempts.over(1);
         attempts.switch(1, 0);
-        assert_eq!(of(&attempts, 2), [Some(1), Some(0)]);
+        assert_eq!(of(&attempts, 0, 0..2), [Some(1), Some(0)]);
         assert_eq!((stale(&attempts), switches(&attempts)), (vec![0], vec![(1, 0, false)]));
     }
 
     #[test]
     fn no_live_server() {
         let attempts = Attempts::new(0, 2);
-        attempts.over(1);
         attempts.no_live(1);
         attempts.switch(1, 1);
         attempts.no_live(1);
         attempts.switch(1, 0);
-        assert_eq!(of(&attempts, 2), [Some(2), Some(0)]);
+        assert_eq!(of(&attempts, 0, 0..2), [Some(2), Some(0)]);
         assert_eq!(switches(&attempts), [(2, 1, true), (1, 0, true)]);
         assert_eq!(attempts.served(), 0);
     }
@@ -241,34 +211,35 @@ mod tests {
     #[test]
     fn rounds_are_no_switches() {
         let attempts = Attempts::new(0, 1);
-        attempts.over(1);
         attempts.switch(1, 0);
-        attempts.over(2);
-        // nginx puts an empty entry at 2, and at 5; other policies or upstreams come between.
+        // nginx puts an empty entry at 2, and at 5; another policy or upstream has 3 and 4.
         attempts.begin_round(6, 1);
-        attempts.over(7);
         attempts.begin_round(8, 1);
-        attempts.over(9);
-        attempts.over(10);
-        for (index, release) in [(0, 1), (1, 0), (6, 1), (8, 1), (9, 1)] {
-            assert_eq!(attempts.release_of(index), Some(release), "{index}");
-        }
-        assert_eq!([3, 4, 5, 11, 12].map(|index| attempts.release_of(index)), [None; 5]);
+        attempts.stale(8);
+        assert_eq!(of(&attempts, 0, 0..2), [Some(1), Some(0)]);
+        assert_eq!(of(&attempts, 3, 3..5), [None, None]);
+        assert_eq!(of(&attempts, 6, 6..7), [Some(1)]);
+        assert_eq!(of(&attempts, 8, 8..10), [Some(1), Some(1)]);
+        assert_eq!([8, 9].map(|index| attempts.is_stale(8, index)), [true, false]);
         assert_eq!(switches(&attempts), [(1, 0, false)]);
     }
 
     #[test]
     fn what_does_not_fit_is_nobodys() {
         let attempts = Attempts::new(0, 0);
-        for index in 0..20 {
-            attempts.over(index + 1);
-            attempts.switch(index + 1, (index + 1) % 2);
+        for index in 1..RUNS {
+            attempts.switch(index, index % 2);
         }
-        attempts.over(21);
+        assert_eq!(attempts.release_of(0, RUNS), Some(1));
+        for index in RUNS..20 {
+            attempts.switch(index, index % 2);
+        }
         for index in 0..30 {
-            let expected = (index < RUNS).then_some(index % 2);
-            assert_eq!(attempts.release_of(index), expected, "{index}");
+            let expected = (index < RUNS - 1).then_some(index % 2);
+            assert_eq!(attempts.release_of(0, index), expected, "{index}");
         }
+        attempts.begin_round(31, 0);
+        assert_eq!(attempts.release_of(31, 31), None);
         assert_eq!((switches(&attempts).len(), attempts.served()), (RUNS - 1, 0));
     }
 }

@@ -101,10 +101,11 @@ impl Tries {
         Tries { release: 0, limit: if limit == 0 { usize::MAX } else { limit }, shown: 0 }
     }
 
-    /// A release takes its turn, with as many tries as its balancer gives.
+    /// A release takes its turn, with as many tries as its balancer gives. Without any it is asked all the same, and says
+    /// that it has no live server.
     #[inline]
     pub fn enter(&mut self, release: usize) {
-        self.release = release;
+        self.release = release.max(1);
     }
 
     /// Before a server is asked for. nginx has counted up from what it was shown when a kept connection turned out to
@@ -256,6 +257,13 @@ mod tests {
         assert_eq!(ask_all(&[1, 1], 0, 3), [4, 1]);
         assert_eq!(ask_all(&[1, 1], 1, 1), [2, 0]);
         assert_eq!(ask_all(&[2, 1], 2, 2), [4, 0]);
+    }
+
+    #[test]
+    fn a_release_is_asked_once_at_least() {
+        let mut tries = Tries::new(0);
+        tries.enter(0);
+        assert_eq!((tries.of_release(), tries.show(true)), (1, 2));
     }
 
     /// Whatever the numbers: never more attempts than servers, than the limit, and never fewer than the two allow.

@@ -279,9 +279,6 @@ impl Peer {
             let leave = state & NGX_PEER_NEXT as ngx_uint_t != 0 && self.next.is_some();
             self.tries.end(if leave { 0 } else { (*pc).tries });
             (*pc).tries = self.show();
-            if let Some(attempts) = self.attempts() {
-                attempts.over(self.count());
-            }
         }
     }
 

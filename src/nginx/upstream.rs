@@ -134,6 +134,7 @@ extern "C" fn init_peer(r: *mut ngx_http_request_t, _: *mut ngx_http_upstream_sr
     })
 }
 
+#[cold]
 fn report_no_policy(r: &ngx_http_request_t) {
     // SAFETY: loc_conf has the core's configuration, whose name lives as long as it.
     let location = unsafe {

@@ -162,6 +162,28 @@ fn upstreams_whose_addresses_change() {
 }
 
 #[test]
+fn fallback_between_upstreams_whose_addresses_change() {
+    if Flavour::get().version < vec![1, 27, 3] {
+        eprintln!("this nginx resolves names of upstreams at start only");
+        return;
+    }
+    let names = NameServer::start(Ipv4Addr::new(127, 0, 0, 1));
+    let nginx = Config::new()
+        .http(&format!("resolver 127.0.0.1:{} ipv6=off valid=1s;", names.port))
+        .http("server { listen 127.0.0.1:@PORT2@; location / { return 200 one; } }")
+        .http("upstream a { zone a 256k; server app.internal:@PORT2@ resolve; }")
+        .http("upstream b { zone b 256k; server app.internal:1 resolve; }")
+        .server(&format!("add_header X-Addr $upstream_addr; {POLICY} {PASS}"))
+        .start();
+    let port = nginx.other_port(2);
+    wait_for("both addresses", || {
+        let response = nginx.fetch(Request::get("/").cookie("canary=1"));
+        let addresses = format!("127.0.0.1:1, 127.0.0.1:{port}");
+        (response.text() == "one" && response.header("X-Addr") == Some(&addresses)).then_some(())
+    });
+}
+
+#[test]
 fn clients_that_leave_early_harm_nobody() {
     let slow = Backend::start(|mut peer| {
         peer.request();
