@@ -11,8 +11,8 @@ use crate::duration::Seconds;
 use crate::generation::Generation;
 use crate::judge::burst::is_tripped;
 use crate::judge::{
-    BlockEnd, Evidence, HOUR, Side, SlowThresholds, block_is_complete, count_block, count_units, may_take_down,
-    threshold, turn_hour,
+    BlockEnd, Evidence, HOUR, Side, SlowThresholds, block_is_complete, count_block, count_units,
+    may_take_down, threshold, turn_hour,
 };
 use crate::policy::Policy;
 use crate::rollback::{Action, Rollback};
@@ -74,7 +74,9 @@ impl Court {
     ) -> Vec<Sentence> {
         let tallies: Vec<Tally> = bench.generations.iter().map(|slot| Tally::take(slot)).collect();
         let stable_line = control.line_of(STABLE);
-        let (Some(stable), Some(stable_slot)) = (tallies.get(stable_line), bench.generations.get(stable_line)) else {
+        let (Some(stable), Some(stable_slot)) =
+            (tallies.get(stable_line), bench.generations.get(stable_line))
+        else {
             return Vec::new();
         };
         self.look_for_slow(rollback, control, bench, stable_slot, now);
@@ -241,9 +243,14 @@ type Found = (Verdict, serde_json::Map<String, serde_json::Value>);
 
 fn by_evidence(evidence: &Evidence, needed: f64, slot: &GenerationSlot, stable: &GenerationSlot) -> Found {
     let total = evidence.total();
-    let parts = [(evidence.fail.e() / 2.0, "fails more often"), (evidence.p50.e() / 4.0, "is slower"), (evidence.p90.e() / 4.0, "is slower")];
+    let parts = [
+        (evidence.fail.e() / 2.0, "fails more often"),
+        (evidence.p50.e() / 4.0, "is slower"),
+        (evidence.p90.e() / 4.0, "is slower"),
+    ];
     let most = parts.iter().fold(parts[0], |most, part| if part.0 > most.0 { *part } else { most });
-    let reason = format!("{} than stable at the same time: evidence {total:.0}, {needed:.0} is enough", most.1);
+    let reason =
+        format!("{} than stable at the same time: evidence {total:.0}, {needed:.0} is enough", most.1);
     let mut numbers = serde_json::Map::new();
     for (name, value) in [
         ("evidence", total),
@@ -268,7 +275,12 @@ fn rounded(value: f64) -> serde_json::Value {
     ((value * 100.0).round() / 100.0).into()
 }
 
-fn by_burst(rollback: &Rollback, slot: &GenerationSlot, stable: &GenerationSlot, now: Seconds) -> Option<Found> {
+fn by_burst(
+    rollback: &Rollback,
+    slot: &GenerationSlot,
+    stable: &GenerationSlot,
+    now: Seconds,
+) -> Option<Found> {
     let in_a_row = u32::try_from(slot.connect_failures.load(Relaxed)).unwrap_or(u32::MAX);
     let since = slot.connect_failed_since.load(Relaxed);
     let connected = stable.connected.load(Relaxed);

@@ -146,14 +146,18 @@ extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
 extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: as in preconfiguration.
     let cf = unsafe { &mut *cf };
-    guard(NGX_ERROR as ngx_int_t, || match in_force::report(cf) {
-        Ok(()) => {
-            header_filter::install();
-            NGX_OK as ngx_int_t
+    guard(NGX_ERROR as ngx_int_t, || {
+        match in_force::report(cf).and_then(|()| zone::check(cf)) {
+            Ok(()) => {}
+            Err(error) => {
+                cf.emerg_at(&error);
+                return NGX_ERROR as ngx_int_t;
+            }
         }
-        Err(error) => {
-            cf.emerg_at(&error);
-            NGX_ERROR as ngx_int_t
+        header_filter::install();
+        match zone::add_default(cf).and_then(|()| count::install(cf)) {
+            Some(()) => NGX_OK as ngx_int_t,
+            None => NGX_ERROR as ngx_int_t,
         }
     })
 }

@@ -89,7 +89,8 @@ impl Policy {
 
     /// What the lines of the file put behind their names, in their order.
     pub fn generations(&self) -> impl Iterator<Item = Generation> {
-        let of = |release: &Release| Generation::new(&self.name, &release.upstream, release.version.as_deref());
+        let of =
+            |release: &Release| Generation::new(&self.name, &release.upstream, release.version.as_deref());
         self.releases.iter().map(of)
     }
 

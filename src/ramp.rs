@@ -32,8 +32,13 @@ impl Ramp {
         let parameters = rest.iter().position(|word| word.contains(&b'=')).unwrap_or(rest.len());
         let (steps, parameters) = rest.split_at(parameters);
         let text = rest.iter().map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ");
-        let mut ramp =
-            Ramp { release: 0, steps: parse_steps(steps).map_err(in_ramp)?, min_requests: MIN_REQUESTS, auto: false, text };
+        let mut ramp = Ramp {
+            release: 0,
+            steps: parse_steps(steps).map_err(in_ramp)?,
+            min_requests: MIN_REQUESTS,
+            auto: false,
+            text,
+        };
         for (index, parameter) in parameters.iter().enumerate() {
             let key = parameter.split(|&b| b == b'=').next();
             if parameters[..index].iter().any(|other| other.split(|&b| b == b'=').next() == key) {
@@ -43,11 +48,19 @@ impl Ramp {
                 Some(number) => {
                     let number = str::from_utf8(number).ok().and_then(|number| number.parse().ok());
                     ramp.min_requests = number.ok_or_else(|| {
-                        in_ramp(format!("invalid number in {}: write e.g. \"min_requests=50\"", quote(parameter)))
+                        in_ramp(format!(
+                            "invalid number in {}: write e.g. \"min_requests=50\"",
+                            quote(parameter)
+                        ))
                     })?;
                 }
                 None if *parameter == b"start=auto" => ramp.auto = true,
-                None => return Err(in_ramp(format!("unknown parameter {}: write \"{FORM};\"", quote(parameter)))),
+                None => {
+                    return Err(in_ramp(format!(
+                        "unknown parameter {}: write \"{FORM};\"",
+                        quote(parameter)
+                    )));
+                }
             }
         }
         Ok((name, ramp))
@@ -101,7 +114,8 @@ mod tests {
     #[test]
     fn steps_and_parameters() {
         let ramp = parse("canary 1% 10m 5% 30m 50% min_requests=7 start=auto").unwrap();
-        let seconds: Vec<_> = ramp.steps.iter().map(|(weight, seconds)| (weight.to_string(), *seconds)).collect();
+        let seconds: Vec<_> =
+            ramp.steps.iter().map(|(weight, seconds)| (weight.to_string(), *seconds)).collect();
         assert_eq!(seconds, [("1%".into(), Some(600)), ("5%".into(), Some(1800)), ("50%".into(), None)]);
         assert_eq!((ramp.min_requests, ramp.auto), (7, true));
         assert_eq!([0, 1, 2, 9].map(|step| ramp.weight(step).to_string()), ["1%", "5%", "50%", "50%"]);

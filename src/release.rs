@@ -84,7 +84,9 @@ impl Release {
 
     fn held_in(&mut self, state: &str, stable: bool) -> Result<(), String> {
         if stable {
-            return Err(format!("\"{state}\" is not allowed: the first release is the stable one, which has to serve"));
+            return Err(format!(
+                "\"{state}\" is not allowed: the first release is the stable one, which has to serve"
+            ));
         }
         if self.state != State::Up {
             return Err("\"drain\" and \"down\" exclude each other".to_owned());

@@ -52,15 +52,18 @@ impl Rollback {
         for parameter in parameters {
             let text = String::from_utf8_lossy(parameter);
             let Some((key, value)) = text.split_once('=') else {
-                return Err(format!("unknown parameter {} in \"rollback\" directive: write \"{FORM};\"", quote(parameter)));
+                return Err(format!(
+                    "unknown parameter {} in \"rollback\" directive: write \"{FORM};\"",
+                    quote(parameter)
+                ));
             };
             if seen.contains(&key.to_owned()) {
                 return Err(format!("duplicate parameter {} in \"rollback\" directive", quote(parameter)));
             }
             seen.push(key.to_owned());
-            rollback
-                .parameter(key, value)
-                .map_err(|hint| format!("invalid parameter {} in \"rollback\" directive: {hint}", quote(parameter)))?;
+            rollback.parameter(key, value).map_err(|hint| {
+                format!("invalid parameter {} in \"rollback\" directive: {hint}", quote(parameter))
+            })?;
         }
         Ok(Some(rollback))
     }
@@ -68,7 +71,8 @@ impl Rollback {
     fn parameter(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
             "confidence" => {
-                self.alpha = alpha(value).ok_or("write a share from 90% to 99.9999%, e.g. \"confidence=99.9%\"")?;
+                self.alpha =
+                    alpha(value).ok_or("write a share from 90% to 99.9999%, e.g. \"confidence=99.9%\"")?;
                 value.clone_into(&mut self.confidence);
             }
             "burst" => {
@@ -78,7 +82,8 @@ impl Rollback {
             "ttfb" => {
                 let factor = value.strip_suffix('x').and_then(|factor| factor.parse::<f64>().ok());
                 let factor = factor.filter(|factor| (1.1..=100.0).contains(factor));
-                self.ttfb = factor.ok_or("write how many times slower than stable is too slow, e.g. \"ttfb=2x\"")?;
+                self.ttfb =
+                    factor.ok_or("write how many times slower than stable is too slow, e.g. \"ttfb=2x\"")?;
             }
             "fail" => self.fail = FailureCodes::parse(value)?,
             "action" => {
@@ -169,7 +174,8 @@ mod tests {
         assert_eq!((on.alpha, on.burst, on.ttfb, on.action), (0.001, 5, 2.0, Action::Down));
         let codes: Vec<usize> = (0..1000).filter(|&code| on.fail.contains(code)).collect();
         assert_eq!((codes.len(), &codes[..4]), (103, &[470, 471, 472, 500][..]));
-        let on = parse("on confidence=99% burst=0 ttfb=1.5x fail=503,429-431,5xx action=report").unwrap().unwrap();
+        let on =
+            parse("on confidence=99% burst=0 ttfb=1.5x fail=503,429-431,5xx action=report").unwrap().unwrap();
         assert!((on.alpha - 0.01).abs() < 1e-12);
         assert_eq!((on.burst, on.ttfb, on.action), (0, 1.5, Action::Report));
         assert!(on.fail.contains(430) && on.fail.contains(599) && !on.fail.contains(470));

@@ -79,15 +79,17 @@ impl StateFile {
         struct Head {
             format: u32,
         }
-        let head: Head = serde_json::from_slice(text).map_err(|error| format!("it is no state file: {error}"))?;
+        let head: Head =
+            serde_json::from_slice(text).map_err(|error| format!("it is no state file: {error}"))?;
         if head.format != FORMAT {
             return Err(format!("it has format {}, and this module reads format {FORMAT}", head.format));
         }
-        let mut state: StateFile = serde_json::from_slice(text).map_err(|error| format!("it is damaged: {error}"))?;
+        let mut state: StateFile =
+            serde_json::from_slice(text).map_err(|error| format!("it is damaged: {error}"))?;
         // What a hand has edited must not be trusted either.
-        state.policies.retain(|_, saved| {
-            (1..=saved.control.generations.len()).contains(&saved.control.lines)
-        });
+        state
+            .policies
+            .retain(|_, saved| (1..=saved.control.generations.len()).contains(&saved.control.lines));
         Ok(state)
     }
 }
@@ -142,12 +144,16 @@ pub struct NotSaved {
 pub fn save(path: &Path, mut state: StateFile) -> Result<(), NotSaved> {
     let shown = path.display();
     let fault = |what: &str, error: io::Error| NotSaved {
-        sentence: format!("cannot {what} the state file \"{shown}\": {error}; weights and verdicts stay in force until nginx stops"),
+        sentence: format!(
+            "cannot {what} the state file \"{shown}\": {error}; weights and verdicts stay in force until nginx stops"
+        ),
         is_fault: true,
     };
     match read(path) {
         Found::Nothing => {}
-        Found::Damaged(_) => fs::rename(path, aside(path, state.written)).map_err(|error| fault("set aside", error))?,
+        Found::Damaged(_) => {
+            fs::rename(path, aside(path, state.written)).map_err(|error| fault("set aside", error))?
+        }
         Found::Good(found) => {
             if !may_write(found.writer, state.writer, is_alive) {
                 return Err(NotSaved {
@@ -212,7 +218,9 @@ mod tests {
             assert!(matches!(read(&path), Found::Good(found) if *found == state));
         }
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing is left over");
-        for (text, why) in [("", "no state file"), ("{\"format\":2}", "format 2"), ("{\"format\":1}", "damaged")] {
+        for (text, why) in
+            [("", "no state file"), ("{\"format\":2}", "format 2"), ("{\"format\":1}", "damaged")]
+        {
             fs::write(&path, text).unwrap();
             assert!(matches!(read(&path), Found::Damaged(said) if said.contains(why)), "{text}");
         }

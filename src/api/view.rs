@@ -30,6 +30,8 @@ pub struct PolicyView<'a> {
     pub fallbacks: Vec<(usize, usize, u64)>,
     /// What the judge has gathered against the generation of each line; `None`: it is not judged.
     pub evidence: Vec<Option<Evidence>>,
+    /// Judged requests since the ramp of a line's generation came to its step.
+    pub judged: Vec<u64>,
     /// What is not listed has not happened.
     pub identity_failures: Vec<(Kind, Failure, u64)>,
     pub now: Seconds,

@@ -84,7 +84,13 @@ impl Control {
         Ok(self.done(Change { events: vec![event], cleared, ..Change::default() }))
     }
 
-    pub fn set_state(&mut self, policy: &Policy, name: &str, state: State, by: By<'_>) -> Result<Change, Refused> {
+    pub fn set_state(
+        &mut self,
+        policy: &Policy,
+        name: &str,
+        state: State,
+        by: By<'_>,
+    ) -> Result<Change, Refused> {
         let standing = self.other_than_stable(policy, name, "promote another release first")?;
         held(name, standing)?;
         if standing.state == state {
@@ -104,7 +110,11 @@ impl Control {
     }
 
     /// The standing that a name stands for.
-    pub(super) fn standing(&mut self, policy: &Policy, name: &str) -> Result<(usize, &mut Standing), Refused> {
+    pub(super) fn standing(
+        &mut self,
+        policy: &Policy,
+        name: &str,
+    ) -> Result<(usize, &mut Standing), Refused> {
         let index = self.index_of(policy, name)?;
         let line = self.line_of(index);
         match self.generations.get_mut(line) {
@@ -116,7 +126,8 @@ impl Control {
     fn index_of(&self, policy: &Policy, name: &str) -> Result<usize, Refused> {
         policy.releases.iter().position(|release| release.name == name).ok_or_else(|| {
             let known: Vec<&str> = policy.releases.iter().map(|release| release.name.as_str()).collect();
-            let message = format!("unknown release \"{name}\": policy \"{}\" has {}", policy.name, known.join(", "));
+            let message =
+                format!("unknown release \"{name}\": policy \"{}\" has {}", policy.name, known.join(", "));
             Refused::Unknown(message)
         })
     }

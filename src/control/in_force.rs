@@ -23,9 +23,8 @@ impl Control {
             Role { line, state, enrolled_since: standing.map_or(0, |standing| standing.enrolled_since) }
         };
         let roles: Box<[Role]> = (0..lines.len()).map(role).collect();
-        let shares: Vec<Share> = (1..lines.len())
-            .filter_map(|name| self.share(name, lines[roles[name].line]))
-            .collect();
+        let shares: Vec<Share> =
+            (1..lines.len()).filter_map(|name| self.share(name, lines[roles[name].line])).collect();
         // What cannot stand together is not let in; if it were, everybody would be on stable.
         let mode = policy.declared.split.mode();
         let split = Split::new(mode, &shares).or_else(|_| Split::new(mode, &[])).unwrap_or_default();
@@ -42,7 +41,11 @@ impl Control {
         let lines = self.declared().iter().enumerate();
         let weighted = lines.filter(|(_, standing)| standing.weight != Percent::ZERO);
         let shares: Vec<Share> = weighted
-            .map(|(release, Standing { anchor, weight, .. })| Share { release, anchor: *anchor, weight: *weight })
+            .map(|(release, Standing { anchor, weight, .. })| Share {
+                release,
+                anchor: *anchor,
+                weight: *weight,
+            })
             .collect();
         Split::new(mode, &shares)
     }

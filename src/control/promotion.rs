@@ -36,7 +36,9 @@ impl Control {
             }
         }
         self.open_stable();
-        let text = format!("\"{name}\" is stable now, and its name stands for the former stable release, which drains");
+        let text = format!(
+            "\"{name}\" is stable now, and its name stands for the former stable release, which drains"
+        );
         let standing = self.standing(policy, &policy.releases[STABLE].name)?.1;
         let event = Control::event(standing, &policy.name, name, Kind::Promote, by, text);
         Ok(self.done(Change { events: vec![event], cleared: Some(new), ..Change::default() }))

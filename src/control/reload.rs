@@ -41,8 +41,13 @@ impl Control {
             generations.push(standing);
         }
         let lines = generations.len();
-        let mut control =
-            Control { epoch: 0, stable: generations[STABLE].generation, generations, lines, dealt: policy.dealt };
+        let mut control = Control {
+            epoch: 0,
+            stable: generations[STABLE].generation,
+            generations,
+            lines,
+            dealt: policy.dealt,
+        };
         if let Some(stored) = stored {
             control.keep_exchange(stored);
             control.retire(stored);
@@ -112,7 +117,8 @@ impl Control {
     }
 
     fn notice(&self, policy: &Policy, standing: &Standing, why: &str) -> String {
-        let version = standing.version.as_deref().map(|version| format!(" version {version}")).unwrap_or_default();
+        let version =
+            standing.version.as_deref().map(|version| format!(" version {version}")).unwrap_or_default();
         let name = &standing.name;
         if standing.generation == self.stable {
             return format!("policy \"{}\": release \"{name}\"{version} is stable: {why}", policy.name);
@@ -130,7 +136,9 @@ impl Control {
     fn generation_at(&self, point: u16) -> Generation {
         let holds = |standing: &&Standing| {
             let (start, end) = match standing.anchor {
-                Some(Anchor::Up(from)) => (from.basis_points(), from.basis_points() + standing.weight.basis_points()),
+                Some(Anchor::Up(from)) => {
+                    (from.basis_points(), from.basis_points() + standing.weight.basis_points())
+                }
                 Some(Anchor::Top) => (standing.weight.rest().basis_points(), BUCKETS),
                 None => (0, 0),
             };
@@ -227,14 +235,17 @@ fn moved(before: &Control, after: &Control) -> (Percent, &'static str) {
     };
     let points = || 0..BUCKETS;
     if before.dealt == after.dealt {
-        let count = points().filter(|&point| is_move(before.generation_at(point), after.generation_at(point))).count();
+        let count = points()
+            .filter(|&point| is_move(before.generation_at(point), after.generation_at(point)))
+            .count();
         return (percent(count as f64), "weights, places or roles have changed");
     }
     // Everybody is dealt anew, whatever he had before.
     let mut stay = 0.0;
     for old in before.declared() {
         let had = points().filter(|&point| before.generation_at(point) == old.generation).count() as f64;
-        let gets = points().filter(|&point| !is_move(old.generation, after.generation_at(point))).count() as f64;
+        let gets =
+            points().filter(|&point| !is_move(old.generation, after.generation_at(point))).count() as f64;
         stay += had * gets / f64::from(BUCKETS);
     }
     (percent(f64::from(BUCKETS) - stay), "salt, hash or user has changed, which deals all users anew")

@@ -96,7 +96,14 @@ impl Control {
 
     /// Goes on to the next step where it is time. `judged` counts the release's judged requests since the step began, one for each bucket and
     /// block; `evidence` is what speaks against it. Called by the driver.
-    pub fn ramp_tick(&mut self, policy: &Policy, name: &str, judged: u64, evidence: f64, now: Seconds) -> Option<Change> {
+    pub fn ramp_tick(
+        &mut self,
+        policy: &Policy,
+        name: &str,
+        judged: u64,
+        evidence: f64,
+        now: Seconds,
+    ) -> Option<Change> {
         let by = By { who: "ramp", reason: None, now };
         let (ramp, standing) = self.ramped(policy, name).ok()?;
         let progress = standing.ramp.as_mut().filter(|progress| progress.pace == Pace::Running)?;
@@ -120,9 +127,19 @@ impl Control {
         self.finish_ramp_change(policy, name, by, text).ok()
     }
 
-    fn finish_ramp_change(&mut self, policy: &Policy, name: &str, by: By<'_>, text: String) -> Result<Change, Refused> {
+    fn finish_ramp_change(
+        &mut self,
+        policy: &Policy,
+        name: &str,
+        by: By<'_>,
+        text: String,
+    ) -> Result<Change, Refused> {
         if let Err(error) = self.split(policy.declared.split.mode()) {
-            return Err(Refused::Conflict(crate::policy::explain_split(&error, &policy.name, &policy.releases)));
+            return Err(Refused::Conflict(crate::policy::explain_split(
+                &error,
+                &policy.name,
+                &policy.releases,
+            )));
         }
         let (_, standing) = self.standing(policy, name)?;
         let event = Control::event(standing, &policy.name, name, Kind::Ramp, by, text);
@@ -130,7 +147,11 @@ impl Control {
         Ok(self.done(Change { events: vec![event], step_began, ..Change::default() }))
     }
 
-    fn ramped<'p>(&mut self, policy: &'p Policy, name: &str) -> Result<(&'p Ramp, &mut super::Standing), Refused> {
+    fn ramped<'p>(
+        &mut self,
+        policy: &'p Policy,
+        name: &str,
+    ) -> Result<(&'p Ramp, &mut super::Standing), Refused> {
         let index = policy.releases.iter().position(|release| release.name == name);
         let ramp = index.and_then(|index| policy.ramp_of(self.line_of(index)));
         let standing = self.other_than_stable(policy, name, "it has no ramp")?;

@@ -9,9 +9,11 @@ use nginx_sys::*;
 use super::conf::{LevelConf, MainConf};
 use super::ext::{ConfExt, bytes, ngx_str, pool_copy};
 use super::guard::guard;
-use super::request::{View, for_each_line};
+use super::request::View;
 use super::runtime::SharedRuntime;
-use super::shim::{canary_after, canary_is_local, canary_keep_body_in_one_piece, canary_send, canary_serve_prefix};
+use super::shim::{
+    canary_after, canary_is_local, canary_keep_body_in_one_piece, canary_send, canary_serve_prefix,
+};
 use super::{NGX_CONF_ERROR, NGX_CONF_OK, context_index};
 use crate::api::{self, Access, Answer, Call, MAX_BODY, Wait};
 use crate::config::{VariableId, arity, quote};
@@ -110,7 +112,9 @@ unsafe extern "C" fn body_is_read(r: *mut ngx_http_request_t) {
         let answer = body_of(request).and_then(|body| call(request, &body));
         match answer {
             None => NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t,
-            Some(Answer { wait_for: Some(wait), .. }) if wait_for(request, wait.clone()) => NGX_AGAIN as ngx_int_t,
+            Some(Answer { wait_for: Some(wait), .. }) if wait_for(request, wait.clone()) => {
+                NGX_AGAIN as ngx_int_t
+            }
             Some(answer) => send(r, &answer),
         }
     });
@@ -161,7 +165,8 @@ fn call(r: &ngx_http_request_t, body: &[u8]) -> Option<Answer> {
             }
         }
         let lower = name.to_ascii_lowercase();
-        forwarded |= lower.starts_with(b"forwarded") || lower.starts_with(b"x-forwarded") || lower == b"x-real-ip";
+        forwarded |=
+            lower.starts_with(b"forwarded") || lower.starts_with(b"x-forwarded") || lower == b"x-real-ip";
     });
     // Bytes that are no text can be no valid value; none of them is a reason for an error of its own.
     let text = |value: Option<&[u8]>| value.map(|value| String::from_utf8_lossy(value).into_owned());

@@ -6,10 +6,10 @@ use core::ptr;
 use nginx_sys::*;
 
 use super::context_index;
-use super::shared::Shared;
-use super::zone::{ZoneConf, slot_name};
 use super::ext::bytes;
 use super::key_files::Watched;
+use super::shared::Shared;
+use super::zone::{ZoneConf, slot_name};
 use crate::api::Access;
 use crate::config::{Place, VariableId};
 use crate::control::State;

@@ -7,7 +7,7 @@ use core::{ptr, slice};
 use nginx_sys::*;
 
 use super::conf::PolicyConf;
-use super::ext::bytes;
+use super::ext::{ConfExt, bytes};
 use super::guard::guard;
 use super::record::{Decided, for_each_decision};
 use super::request::now;
@@ -21,12 +21,27 @@ use crate::zone::{GenerationSlot, PolicySlot};
 /// What has been counted of a request under one decision: so many entries of nginx's list of attempts, and the request itself.
 const REQUEST: u32 = 1 << 31;
 
+/// Adds our handler to the log phase. `None`: memory is short.
+pub fn install(cf: &mut ngx_conf_t) -> Option<()> {
+    // SAFETY: the core module's context index is fixed by now; the array takes pointers to handlers.
+    unsafe {
+        let main: &mut ngx_http_core_main_conf_t = cf.http_main_conf(ngx_http_core_module.ctx_index);
+        let handlers = &raw mut main.phases[ngx_http_phases_NGX_HTTP_LOG_PHASE as usize].handlers;
+        let handler = ngx_array_push(handlers).cast::<ngx_http_handler_pt>();
+        handler.as_mut().map(|place| *place = Some(log))
+    }
+}
+
 /// The handler of the log phase.
-pub extern "C" fn log(r: *mut ngx_http_request_t) -> ngx_int_t {
+unsafe extern "C" fn log(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request.
     let request = unsafe { &*r };
     if ptr::eq(request.main, r) {
-        guard((), || for_each_decision(request, |conf, decided| Count { r: request, conf, decided, at_end: true }.count()));
+        guard((), || {
+            for_each_decision(request, |conf, decided| {
+                Count { r: request, conf, decided, at_end: true }.count()
+            })
+        });
     }
     NGX_OK as ngx_int_t
 }
@@ -104,14 +119,17 @@ impl Count<'_> {
         // SAFETY: the accessor only reads.
         let sent = unsafe { canary_header_is_sent(ptr::from_ref(self.r).cast_mut()) } != 0 || !self.at_end;
         let status = if sent { self.r.headers_out.status } else { 0 };
-        let served = self.decided.attempts().filter(|_| !is_cached(self.r)).map_or(self.decided.line, |a| a.served());
+        let served =
+            self.decided.attempts().filter(|_| !is_cached(self.r)).map_or(self.decided.line, |a| a.served());
         if let Some(Slots { generation, .. }) = self.slots(served) {
             generation.shard(worker()).count_response(status);
         }
         if let Some(attempts) = self.decided.attempts() {
             for switch in attempts.switches() {
                 self.count_fallback(switch.from, switch.to);
-                if switch.no_live && let Some(Slots { generation, .. }) = self.slots(switch.from) {
+                if switch.no_live
+                    && let Some(Slots { generation, .. }) = self.slots(switch.from)
+                {
                     generation.shard(worker()).count_attempt(Outcome::NoLive);
                 }
             }
@@ -121,7 +139,8 @@ impl Count<'_> {
     #[cold]
     fn count_fallback(&self, from: usize, to: usize) {
         let shared = &self.conf.shared;
-        if let (Some(policy), Some(from), Some(to)) = (shared.policy(), shared.place(from), shared.place(to)) {
+        if let (Some(policy), Some(from), Some(to)) = (shared.policy(), shared.place(from), shared.place(to))
+        {
             policy.add_fallbacks(from, to, 1);
         }
     }
@@ -139,7 +158,7 @@ impl Count<'_> {
             left.map(|_| (Outcome::NoLive, 0))
         });
         for (index, state) in fresh.iter().enumerate() {
-            let Some((line, is_stale)) = self.line_of(first + index, state) else {
+            let Some((line, is_stale)) = self.line_of(all, first + index) else {
                 continue;
             };
             let Some(slots) = self.slots(line) else {
@@ -160,18 +179,30 @@ impl Count<'_> {
     }
 
     /// The line that an attempt went to, and whether it says nothing about it. `None`: it was none of ours.
-    fn line_of(&self, index: usize, state: &ngx_http_upstream_state_t) -> Option<(usize, bool)> {
-        if state.peer.is_null() {
+    fn line_of(&self, all: &[ngx_http_upstream_state_t], index: usize) -> Option<(usize, bool)> {
+        // An entry without a peer parts two rounds.
+        let (before, here) = all.get(..=index)?.split_at(index);
+        if here.iter().any(|state| state.peer.is_null()) {
             return None;
         }
+        let round = before.iter().rposition(|state| state.peer.is_null()).map_or(0, |parting| parting + 1);
         match self.decided.attempts() {
-            Some(attempts) => attempts.release_of(index).map(|line| (line, attempts.is_stale(index))),
+            Some(attempts) => {
+                let line = attempts.release_of(round, index)?;
+                Some((line, attempts.is_stale(round, index)))
+            }
             None => Some((self.decided.line, false)),
         }
     }
 
     /// How an attempt ended, and the milliseconds to the header of its answer or to its end.
-    fn outcome(&self, state: &ngx_http_upstream_state_t, is_stale: bool, is_last: bool, line: usize) -> (Outcome, u64) {
+    fn outcome(
+        &self,
+        state: &ngx_http_upstream_state_t,
+        is_stale: bool,
+        is_last: bool,
+        line: usize,
+    ) -> (Outcome, u64) {
         let ttfb = (state.header_time != UNSET).then_some(state.header_time as u64);
         let attempt = Attempt { status: state.status, is_connected: state.connect_time != UNSET, ttfb };
         let outcome = match Outcome::of(attempt, |status| self.conf.policy.is_failure(status)) {
@@ -179,7 +210,11 @@ impl Count<'_> {
             // nginx names the upstream, not a server, when there was none to ask.
             Outcome::Connect if self.names_upstream(state, line) => Outcome::NoLive,
             // SAFETY: the accessor only reads.
-            Outcome::Ok if is_last && self.at_end && unsafe { canary_answer_was_cut(self.r.upstream) } != 0 => Outcome::Cut,
+            Outcome::Ok
+                if is_last && self.at_end && unsafe { canary_answer_was_cut(self.r.upstream) } != 0 =>
+            {
+                Outcome::Cut
+            }
             outcome => outcome,
         };
         let waited = if state.response_time == UNSET { 0 } else { state.response_time as u64 };

@@ -38,7 +38,8 @@ pub fn start(cycle: *mut ngx_cycle_t) -> bool {
 
 pub fn tick() {
     // SAFETY: ngx_cycle is the cycle that this process serves; the others are set by nginx in this process.
-    let (cycle, pid, is_leaving) = unsafe { (ngx_cycle, pid(), ngx_exiting != 0 || ngx_quit != 0 || ngx_terminate != 0) };
+    let (cycle, pid, is_leaving) =
+        unsafe { (ngx_cycle, pid(), ngx_exiting != 0 || ngx_quit != 0 || ngx_terminate != 0) };
     let Some((main, conf)) = main_conf(cycle).and_then(|main| Some((main, main.zone.as_ref()?))) else {
         return;
     };
@@ -103,7 +104,8 @@ fn hold_court(court: &mut Court, conf: &ZoneConf, policy: &PolicyConf, now: Seco
     let Some(control) = control_of(policy) else {
         return; // a newer configuration has its own workers
     };
-    let generations = (0..policy.policy.releases.len()).map_while(|line| policy.shared.generation(line)).collect();
+    let generations =
+        (0..policy.policy.releases.len()).map_while(|line| policy.shared.generation(line)).collect();
     let Some(slot) = policy.shared.policy() else {
         return;
     };
@@ -157,7 +159,14 @@ fn report(conf: &ZoneConf, policy: &PolicyConf, control: &Control, sentence: &Se
     conf.log(NGX_LOG_ERR, &message);
 }
 
-fn move_ramp(conf: &ZoneConf, policy: &PolicyConf, control: &Control, line: usize, bench: &Bench<'_>, now: Seconds) {
+fn move_ramp(
+    conf: &ZoneConf,
+    policy: &PolicyConf,
+    control: &Control,
+    line: usize,
+    bench: &Bench<'_>,
+    now: Seconds,
+) {
     let release = control.line_of(line);
     let (Some(slot), Some(name)) = (bench.generations.get(line), policy.policy.releases.get(release)) else {
         return;

@@ -5,6 +5,11 @@
 layout_fields! {
     ngx_str_t: len, data;
     ngx_array_t: elts, nelts;
+    ngx_chain_t: buf, next;
+    ngx_buf_t: pos, last, file_pos, file_last, file;
+    ngx_shm_t: addr, size, name, log;
+    ngx_shm_zone_t: data, shm, init;
+    ngx_slab_pool_t: pfree, mutex, data;
     ngx_list_part_t: elts, nelts, next;
     ngx_list_t: last, part, size, nalloc, pool;
     ngx_table_elt_t: hash, key, value, lowcase_key;
@@ -12,11 +17,11 @@ layout_fields! {
     ngx_table_elt_t: next;
     ngx_pool_cleanup_t: handler, data;
     ngx_log_t: log_level, handler;
-    ngx_time_t: sec;
+    ngx_time_t: sec, msec;
     ngx_url_t: url, host;
     ngx_conf_t: args, cycle, pool, conf_file, log, ctx, handler, handler_conf;
     ngx_conf_file_t: file.name, line;
-    ngx_cycle_t: conf_ctx, log, modules, modules_n;
+    ngx_cycle_t: conf_ctx, log, modules, modules_n, shared_memory.part;
     ngx_module_t: ctx_index, index;
     ngx_core_conf_t: username, user, group, env;
     ngx_connection_t: log, addr_text;
@@ -25,9 +30,11 @@ layout_fields! {
     ngx_variable_value_t: data;
     ngx_http_variable_t: name, get_handler, data;
     ngx_http_conf_ctx_t: main_conf, srv_conf, loc_conf;
-    ngx_http_core_main_conf_t: prefix_variables, variables_keys;
+    ngx_http_core_main_conf_t: prefix_variables, variables_keys, phases;
     ngx_http_core_srv_conf_t: file_name, line;
     ngx_http_core_loc_conf_t: name;
+    ngx_http_request_body_t: bufs;
+    ngx_http_upstream_state_t: status, response_time, connect_time, header_time, peer;
     ngx_http_upstream_resolved_t: host;
     ngx_peer_connection_t: tries, get, free, data;
     #[cfg(ngx_feature = "http_ssl")]
@@ -44,5 +51,6 @@ layout_fields! {
     #[cfg(not(nginx1_23_0))]
     ngx_http_request_t: headers_in.cookies;
     ngx_http_request_t: main_conf, loc_conf, pool, connection, upstream, upstream_states, main, method, variables, unparsed_uri,
-        headers_in.headers, headers_in.authorization, headers_out.headers, headers_out.status, headers_out.content_type;
+        headers_in.headers, headers_in.authorization, headers_in.content_length_n,
+        method_name, uri, request_body, upstream_states, headers_out.headers, headers_out.status, headers_out.content_type;
 }

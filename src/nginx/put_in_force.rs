@@ -68,7 +68,9 @@ fn check_directory(cycle: *mut ngx_cycle_t, conf: &ZoneConf, log: *mut ngx_log_t
     let shown = directory.display();
     if !directory.is_dir() {
         let owner = Worker::of(cycle).map_or(String::new(), |worker| format!(" -o {}", worker.name));
-        let message = format!("there is no directory \"{shown}\" for the state file: write \"install -d -m 700{owner} {shown}\"");
+        let message = format!(
+            "there is no directory \"{shown}\" for the state file: write \"install -d -m 700{owner} {shown}\""
+        );
         return log_at(log, NGX_LOG_WARN, &message, &conf.place);
     }
     if let Some(worker) = Worker::of(cycle)
@@ -155,7 +157,8 @@ fn begin(zone: &Zone<'_>, before: Option<&Zone<'_>>, saved: Option<&StateFile>) 
 fn start_policy(conf: &PolicyConf, zone: &Zone<'_>, saved: Option<&SavedPolicy>, log: *mut ngx_log_t) {
     match zone.start(&conf.policy, saved, now()) {
         Err(why) => {
-            let message = format!("policy \"{}\" runs as its file says and is not counted: {why}", conf.policy.name);
+            let message =
+                format!("policy \"{}\" runs as its file says and is not counted: {why}", conf.policy.name);
             log_at(log, NGX_LOG_ERR, &message, &conf.place);
         }
         Ok(started) => {
@@ -189,7 +192,8 @@ fn use_key(conf: &PolicyConf, zone: &Zone<'_>) {
 pub fn writer() -> state_file::Writer {
     static STARTED: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
     // SAFETY: set as nginx starts; workers have their master's as parent.
-    let master = unsafe { if ngx_process == NGX_PROCESS_SINGLE as ngx_uint_t { ngx_pid } else { ngx_parent } };
+    let master =
+        unsafe { if ngx_process == NGX_PROCESS_SINGLE as ngx_uint_t { ngx_pid } else { ngx_parent } };
     state_file::Writer { started: *STARTED.get_or_init(now), pid: u32::try_from(master).unwrap_or_default() }
 }
 

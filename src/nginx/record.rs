@@ -145,7 +145,7 @@ fn take<'r>(
         }
         record.write(Record { policy: conf, decided: None, next: *newest });
         *newest = record;
-        let view = View::new(main);
+        let view = View::new(main).counting_in(conf.shared.policy());
         let in_force = conf.shared.refreshed(&conf.policy);
         let Decision { release, reason, user, bucket, remember, identity } =
             decide(&conf.policy, &in_force, &view)?;

@@ -46,15 +46,18 @@ impl<'r> SharedRuntime<'r> {
     fn view(&self, conf: &'r PolicyConf) -> Option<PolicyView<'r>> {
         let (policy, slot) = (&conf.policy, conf.shared.policy()?);
         let control = control_of(conf)?;
-        let slots: Vec<_> = (0..policy.releases.len()).map_while(|line| conf.shared.generation(line)).collect();
+        let slots: Vec<_> =
+            (0..policy.releases.len()).map_while(|line| conf.shared.generation(line)).collect();
         let line = |index: usize| slots.iter().position(|slot| self.zone.index_of(slot) == Some(index));
-        let fallbacks = slot.fallbacks().filter_map(|(from, to, count)| Some((line(from)?, line(to)?, count)));
+        let fallbacks =
+            slot.fallbacks().filter_map(|(from, to, count)| Some((line(from)?, line(to)?, count)));
         let stable = control.line_of(STABLE);
         let failures = Kind::ALL.into_iter().flat_map(|kind| Failure::ALL.map(|failure| (kind, failure)));
         let failures = failures.map(|(kind, failure)| (kind, failure, slot.identity_failures(kind, failure)));
         Some(PolicyView {
             in_force: control.in_force(policy),
-            persisted: matches!(self.conf.saved_to, SavedTo::File(_)).then(|| is_persisted(conf, control.epoch)),
+            persisted: matches!(self.conf.saved_to, SavedTo::File(_))
+                .then(|| is_persisted(conf, control.epoch)),
             counts: slots.iter().map(|slot| slot.counts()).collect(),
             fallbacks: fallbacks.collect(),
             evidence: (0..slots.len())

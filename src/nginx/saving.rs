@@ -49,10 +49,13 @@ impl Saving {
             return;
         };
         let now = now();
-        let is_due = now >= self.last.get() + INTERVAL || main.policies().any(|policy| {
-            policy.shared.policy().is_some_and(|slot| slot.epoch() != slot.persisted.load(Relaxed))
-        });
-        let Some(pool) = conf.threads.filter(|_| is_due && !self.is_busy.get() && now >= self.failed.get() + RETRY) else {
+        let is_due = now >= self.last.get() + INTERVAL
+            || main.policies().any(|policy| {
+                policy.shared.policy().is_some_and(|slot| slot.epoch() != slot.persisted.load(Relaxed))
+            });
+        let Some(pool) =
+            conf.threads.filter(|_| is_due && !self.is_busy.get() && now >= self.failed.get() + RETRY)
+        else {
             return;
         };
         let state = snapshot(main, conf, zone, now);

@@ -90,7 +90,10 @@ impl Shared {
             Err(error) => {
                 // SAFETY: the cycle's log is live.
                 let log = unsafe { (*ngx_cycle).log };
-                let message = format!("policy \"{}\" stays as it was: its control cannot be read: {error}", policy.name);
+                let message = format!(
+                    "policy \"{}\" stays as it was: its control cannot be read: {error}",
+                    policy.name
+                );
                 write_log(log, NGX_LOG_ERR, &message);
                 let before = self.in_force.borrow().clone();
                 self.in_force.replace(InForce { epoch, ..before })

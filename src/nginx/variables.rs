@@ -18,7 +18,7 @@ enum Value<'a> {
 
 type Read = for<'a> fn(&'a PolicyConf, &'a Decided) -> Option<Value<'a>>;
 
-const VARIABLES: [(&str, Read); 8] = [
+const VARIABLES: [(&str, Read); 9] = [
     ("lobechat_canary_release", |conf, decided| {
         Some(Value::Kept(conf.policy.releases[decided.release].name.as_bytes()))
     }),
@@ -37,6 +37,7 @@ const VARIABLES: [(&str, Read); 8] = [
         let pseudonym = || Value::Made(format!("{:016x}", conf.policy.salt.pseudonym(decided.user())));
         (!decided.user().is_empty()).then(pseudonym)
     }),
+    ("lobechat_canary_epoch", |_, decided| Some(Value::Made(decided.epoch.to_string()))),
     ("lobechat_canary_identity", |_, decided| {
         decided.identity.map(|Outcome { kind, failure }| match failure {
             None => Value::Kept(kind.name().as_bytes()),

@@ -13,8 +13,8 @@ use super::guard::guard;
 use super::request::now;
 use super::shim::canary_thread_pool;
 use super::{NGX_CONF_ERROR, NGX_CONF_OK, context_index};
-use crate::config::{Place, arity, quote};
-use crate::zone::{EVENTS, EventSlot, Header, LAYOUT, Layout, Zone, policy_slot};
+use crate::config::{ConfigError, Place, arity, quote};
+use crate::zone::{EVENTS, EventSlot, GenerationSlot, Header, LAYOUT, Layout, PolicySlot, Zone, policy_slot};
 
 /// The zone of one configuration.
 pub struct ZoneConf {
@@ -66,7 +66,12 @@ fn read(cf: &mut ngx_conf_t) -> Result<bool, String> {
     let [_, zone, parameters @ ..] = &words[..] else {
         return Err(arity("lobechat_canary_zone", FORM));
     };
-    let invalid = || format!("invalid zone {}: write \"{FORM};\", e.g. \"lobechat_canary_zone lobechat_canary:1m;\"", quote(zone));
+    let invalid = || {
+        format!(
+            "invalid zone {}: write \"{FORM};\", e.g. \"lobechat_canary_zone lobechat_canary:1m;\"",
+            quote(zone)
+        )
+    };
     let colon = memchr::memchr(b':', zone).filter(|&colon| colon > 0).ok_or_else(invalid)?;
     let mut size = ngx_str(&zone[colon + 1..]);
     // SAFETY: the text lives while the directive is handled.
@@ -74,9 +79,16 @@ fn read(cf: &mut ngx_conf_t) -> Result<bool, String> {
     let size = usize::try_from(size).map_err(|_| invalid())?;
     let mut saved_to = SavedTo::Unsaid;
     for parameter in parameters {
-        let value = parameter.strip_prefix(b"state=").filter(|value| !value.is_empty() && saved_to == SavedTo::Unsaid);
+        let value = parameter
+            .strip_prefix(b"state=")
+            .filter(|value| !value.is_empty() && saved_to == SavedTo::Unsaid);
         saved_to = match value {
-            None => return Err(format!("invalid parameter {} in \"lobechat_canary_zone\" directive: write \"{FORM};\"", quote(parameter))),
+            None => {
+                return Err(format!(
+                    "invalid parameter {} in \"lobechat_canary_zone\" directive: write \"{FORM};\"",
+                    quote(parameter)
+                ));
+            }
             Some(b"off") => SavedTo::Off,
             Some(path) => SavedTo::File(cf.full_name(path)?),
         };
@@ -85,11 +97,31 @@ fn read(cf: &mut ngx_conf_t) -> Result<bool, String> {
     Ok(add(cf, &zone[..colon], size, saved_to, place).is_some())
 }
 
+/// What policies ask of the zone.
+pub fn check(cf: &mut ngx_conf_t) -> Result<(), ConfigError> {
+    let main: &MainConf = cf.http_main_conf(context_index());
+    if main.zone.as_ref().is_some_and(|zone| zone.saved_to != SavedTo::Unsaid) {
+        return Ok(());
+    }
+    match main.policies().find_map(|conf| Some((conf, conf.policy.needs_state.as_ref()?))) {
+        None => Ok(()),
+        Some((conf, place)) => Err(ConfigError::at(
+            place,
+            format!(
+                "policy \"{}\" takes releases down or moves weights by itself, which a restart must not undo: write \"lobechat_canary_zone lobechat_canary:1m state=/var/lib/nginx/canary/state.json;\" at http level, or \"state=off\" if it may forget",
+                conf.policy.name
+            ),
+        )),
+    }
+}
+
 /// Adds the zone that exists without a directive, if there are policies. `None`: nginx has logged why not.
 pub fn add_default(cf: &mut ngx_conf_t) -> Option<()> {
     let main: &MainConf = cf.http_main_conf(context_index());
     match main.policies().next() {
-        Some(policy) if main.zone.is_none() => add(cf, DEFAULT, DEFAULT_SIZE, SavedTo::Unsaid, policy.place.clone()),
+        Some(policy) if main.zone.is_none() => {
+            add(cf, DEFAULT, DEFAULT_SIZE, SavedTo::Unsaid, policy.place.clone())
+        }
         _ => Some(()),
     }
 }
@@ -147,7 +179,8 @@ impl ZoneConf {
             format!("write \"lobechat_canary_zone {name}:{size}k\" or more")
         };
         if is_known || !pool.data.is_null() {
-            let zone = self.zone().ok_or("the zone holds what this module has not written: give it another name")?;
+            let zone =
+                self.zone().ok_or("the zone holds what this module has not written: give it another name")?;
             return match zone.has_room(&names, &generations, now()) {
                 true => Ok(()),
                 false => Err(format!(
@@ -226,9 +259,11 @@ unsafe fn view<'z>(shm: &ngx_shm_t) -> Option<Zone<'z>> {
     unsafe {
         let pool = shm.addr.cast::<ngx_slab_pool_t>().as_ref()?;
         let (start, at) = (shm.addr as usize, pool.data as usize);
-        let inside = at > start && at + size_of::<Header>() <= start + shm.size && at % align_of::<Header>() == 0;
+        let inside =
+            at > start && at + size_of::<Header>() <= start + shm.size && at % align_of::<Header>() == 0;
         let header: &Header = if inside { &*pool.data.cast() } else { return None };
-        let counts = [&header.policies, &header.generations].map(|n| n.load(core::sync::atomic::Ordering::Relaxed) as usize);
+        let counts = [&header.policies, &header.generations]
+            .map(|n| n.load(core::sync::atomic::Ordering::Relaxed) as usize);
         let [policies, generations] = counts;
         let ours = header.layout.load(core::sync::atomic::Ordering::Acquire) == LAYOUT
             && policies < shm.size
@@ -240,13 +275,17 @@ unsafe fn view<'z>(shm: &ngx_shm_t) -> Option<Zone<'z>> {
 
 /// The parts behind a header, whose layout has been checked.
 fn parts<'z>(header: &'z Header) -> Zone<'z> {
-    let count = |number: &core::sync::atomic::AtomicU64| number.load(core::sync::atomic::Ordering::Relaxed) as usize;
+    let count =
+        |number: &core::sync::atomic::AtomicU64| number.load(core::sync::atomic::Ordering::Relaxed) as usize;
     // SAFETY: the parts stand one after the other, each aligned as the sizes of those before are multiples of 64; all
     // zero is a good value for atomics.
     unsafe {
-        let policies = ptr::from_ref(header).add(1).cast();
+        let policies = ptr::from_ref(header).add(1).cast::<PolicySlot>();
         let policies = slice::from_raw_parts(policies, count(&header.policies));
-        let generations = slice::from_raw_parts(policies.as_ptr_range().end.cast(), count(&header.generations));
+        let generations = slice::from_raw_parts(
+            policies.as_ptr_range().end.cast::<GenerationSlot>(),
+            count(&header.generations),
+        );
         let events = slice::from_raw_parts(generations.as_ptr_range().end.cast::<EventSlot>(), EVENTS);
         Zone { header, policies, generations, events }
     }
@@ -262,7 +301,8 @@ fn before() -> *const Header {
                 0 => &[],
                 count => slice::from_raw_parts(zones.elts.cast::<ngx_shm_zone_t>(), count),
             };
-            let ours = zones_here.iter().filter(|zone| !zone.shm.addr.is_null()).find_map(|zone| view(&zone.shm));
+            let ours =
+                zones_here.iter().filter(|zone| !zone.shm.addr.is_null()).find_map(|zone| view(&zone.shm));
             if let Some(zone) = ours {
                 return zone.header;
             }
@@ -272,7 +312,9 @@ fn before() -> *const Header {
     ptr::null()
 }
 
-const _: () = assert!(size_of::<Header>().is_multiple_of(64) && size_of::<crate::zone::PolicySlot>().is_multiple_of(64));
+const _: () = assert!(
+    size_of::<Header>().is_multiple_of(64) && size_of::<crate::zone::PolicySlot>().is_multiple_of(64)
+);
 
 /// What a policy's slot is called.
 pub use policy_slot::name as slot_name;

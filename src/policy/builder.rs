@@ -187,7 +187,8 @@ impl PolicyBuilder {
                 at(&other.place)
             ));
         }
-        let same = |other: &&Release| (&other.upstream, &other.version) == (&release.upstream, &release.version);
+        let same =
+            |other: &&Release| (&other.upstream, &other.version) == (&release.upstream, &release.version);
         if let Some(other) = self.releases.iter().find(same) {
             return Err(format!(
                 "release \"{}\" has the upstream and version of release \"{}\" in {}: tell builds apart with \"version=\", e.g. \"version=0.0.0+1a2b3c\"",

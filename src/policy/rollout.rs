@@ -69,14 +69,19 @@ impl Lines {
 fn resolve(name: &[u8], ramp: Ramp, place: &Place, releases: &[Release]) -> Result<Ramp, ConfigError> {
     let Some(line) = releases.iter().position(|release| release.name.as_bytes() == name) else {
         let known: Vec<_> = releases.iter().map(|release| release.name.as_str()).collect();
-        let message =
-            format!("unknown release {} in \"ramp\" directive: the policy has {}", quote(name), known.join(", "));
+        let message = format!(
+            "unknown release {} in \"ramp\" directive: the policy has {}",
+            quote(name),
+            known.join(", ")
+        );
         return Err(ConfigError::at(place, message));
     };
     let release = &releases[line];
     let name = &release.name;
     let wrong = match () {
-        () if line == 0 => format!("release \"{name}\" is the stable one, which gets what the others leave: ramp another"),
+        () if line == 0 => {
+            format!("release \"{name}\" is the stable one, which gets what the others leave: ramp another")
+        }
         () if release.weight != Percent::ZERO => {
             format!("release \"{name}\" has a ramp and a weight: leave out \"weight={}\"", release.weight)
         }

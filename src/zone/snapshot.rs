@@ -30,10 +30,15 @@ impl Zone<'_> {
         let slot = self.policy(policy_slot::name(name))?;
         let control = Control::from_bytes(&slot.control()?.1).ok()?;
         let generations = control.generations.iter().map(|standing| standing.generation);
-        let saved = generations.filter_map(|generation| Some((generation, self.generation(generation)?.saved())));
+        let saved =
+            generations.filter_map(|generation| Some((generation, self.generation(generation)?.saved())));
         let of = |index: usize| Generation::from_word(self.generations.get(index)?.generation.load(Relaxed));
         let fallbacks = slot.fallbacks().filter_map(|(from, to, count)| Some((of(from)?, of(to)?, count)));
-        Some(SavedPolicy { generations: saved.collect(), fallbacks: fallbacks.filter(|f| f.2 > 0).collect(), control })
+        Some(SavedPolicy {
+            generations: saved.collect(),
+            fallbacks: fallbacks.filter(|f| f.2 > 0).collect(),
+            control,
+        })
     }
 
     /// Puts into a slot that is new what was saved of its generation. Under the lock.

@@ -30,7 +30,12 @@ impl<'z> Zone<'z> {
 
     /// `saved` is what a state file or the zone before has of the policy; what this zone has goes first. Under the lock. The error
     /// is a sentence.
-    pub fn start(&self, policy: &Policy, saved: Option<&SavedPolicy>, now: Seconds) -> Result<Started<'z>, String> {
+    pub fn start(
+        &self,
+        policy: &Policy,
+        saved: Option<&SavedPolicy>,
+        now: Seconds,
+    ) -> Result<Started<'z>, String> {
         let name = policy_slot::name(&policy.name);
         let full = || format!("the zone has no slot left for policy \"{}\"", policy.name);
         let known = self.policy(name).and_then(PolicySlot::control);
@@ -65,6 +70,7 @@ impl<'z> Zone<'z> {
     /// Puts a control in force. Under the lock.
     pub fn publish(&self, slot: &PolicySlot, control: &Control) -> Result<(), String> {
         let text = control.to_bytes(policy_slot::LONGEST).filter(|text| slot.publish(control.epoch, text));
-        text.map(drop).ok_or_else(|| "its control does not fit into the zone: it has too many releases".to_owned())
+        text.map(drop)
+            .ok_or_else(|| "its control does not fit into the zone: it has too many releases".to_owned())
     }
 }
