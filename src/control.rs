@@ -161,11 +161,22 @@ impl Control {
             if text.len() <= longest {
                 return Some(text);
             }
-            if control.generations.len() <= control.lines {
-                return None;
+            match control.generations.len() > control.lines {
+                true => drop(control.generations.pop()),
+                false => control.shed()?,
             }
-            control.generations.pop();
         }
+    }
+
+    /// Leaves out words that only explain.
+    fn shed(&mut self) -> Option<()> {
+        let mut shed = false;
+        for standing in &mut self.generations {
+            let reason = standing.verdict.as_mut().map(|verdict| std::mem::take(&mut verdict.reason));
+            shed |= reason.is_some_and(|reason| !reason.is_empty()) | !standing.upstream.is_empty();
+            standing.upstream.clear();
+        }
+        shed.then_some(())
     }
 
     pub fn from_bytes(text: &[u8]) -> Result<Control, String> {

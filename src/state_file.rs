@@ -64,7 +64,7 @@ pub struct SavedGeneration {
 
 impl StateFile {
     pub fn new(writer: Writer, now: Seconds) -> StateFile {
-        StateFile { format: FORMAT, writer, written: now, ..StateFile::default() }
+        StateFile { format: FORMAT, writer, sequence: 1, written: now, ..StateFile::default() }
     }
 
     pub fn to_json(&self) -> io::Result<Vec<u8>> {

@@ -115,12 +115,15 @@ pub fn check(cf: &mut ngx_conf_t) -> Result<(), ConfigError> {
     }
 }
 
-/// Adds the zone that exists without a directive, if there are policies. `None`: nginx has logged why not.
+/// Adds the zone that exists without a directive, if there are policies, as large as they need. `None`: nginx has logged
+/// why not.
 pub fn add_default(cf: &mut ngx_conf_t) -> Option<()> {
     let main: &MainConf = cf.http_main_conf(context_index());
+    let (names, generations) = main.slots_wanted();
+    let size = kibibytes(Layout::advised(names.len(), generations.len())) * 1024;
     match main.policies().next() {
         Some(policy) if main.zone.is_none() => {
-            add(cf, DEFAULT, DEFAULT_SIZE, SavedTo::Unsaid, policy.place.clone())
+            add(cf, DEFAULT, size.max(DEFAULT_SIZE), SavedTo::Unsaid, policy.place.clone())
         }
         _ => Some(()),
     }
@@ -143,6 +146,11 @@ fn add(cf: &mut ngx_conf_t, name: &[u8], size: usize, saved_to: SavedTo, place: 
     };
     main.zone = Some(ZoneConf { shm: zone, saved_to, place, before: Cell::new(ptr::null()), threads });
     Some(())
+}
+
+/// The size of a zone with so much room, in KiB: nginx's allocator takes its part.
+fn kibibytes(room: usize) -> usize {
+    (room + room / 16 + 32 * 1024).div_ceil(64 * 1024) * 64
 }
 
 /// Called in the master, and by `nginx -t`, before the configuration is known to be good: what an existing zone holds
@@ -174,10 +182,8 @@ impl ZoneConf {
             let shm = &(*self.shm).shm;
             (&mut *shm.addr.cast::<ngx_slab_pool_t>(), String::from_utf8_lossy(bytes(shm.name)), shm.size)
         };
-        let larger = |least: usize| {
-            let size = (least + least / 16 + 32 * 1024).div_ceil(64 * 1024) * 64;
-            format!("write \"lobechat_canary_zone {name}:{size}k\" or more")
-        };
+        let larger =
+            |least: usize| format!("write \"lobechat_canary_zone {name}:{}k\" or more", kibibytes(least));
         if is_known || !pool.data.is_null() {
             let zone =
                 self.zone().ok_or("the zone holds what this module has not written: give it another name")?;

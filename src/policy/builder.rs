@@ -21,6 +21,9 @@ use crate::route::Route;
 use crate::set_cookie;
 use crate::user::UserSources;
 
+/// More would not fit into their place in the shared zone.
+const MAX_RELEASES: usize = 16;
+
 /// A policy while its block is being read.
 #[derive(Debug)]
 pub struct PolicyBuilder {
@@ -185,6 +188,12 @@ impl PolicyBuilder {
                 "duplicate release \"{}\": it stands already in {}",
                 release.name,
                 at(&other.place)
+            ));
+        }
+        if self.releases.len() == MAX_RELEASES {
+            return Err(format!(
+                "release \"{}\" is one too many: a policy has {MAX_RELEASES} at most",
+                release.name
             ));
         }
         let same =
