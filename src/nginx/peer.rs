@@ -4,11 +4,14 @@
 //! Which failures are tried again, and for how long, stays nginx's own business. It goes on as long as the peer shows
 //! tries, so the peer shows what the release's balancer has left, and one more while there is another release.
 
+mod balancer;
+
 use core::ffi::c_void;
 use core::ptr;
 
 use nginx_sys::*;
 
+use self::balancer::Balancer;
 use super::conf::PolicyConf;
 use super::guard::guard;
 use super::record::Decided;
@@ -30,19 +33,6 @@ struct Peer {
     decided: *const Decided,
     /// What subrequests do is no part of the client's request.
     main: bool,
-}
-
-/// What the upstream of a release has put into `u->peer` in place of ours.
-struct Balancer {
-    data: *mut c_void,
-    get: ngx_event_get_peer_pt,
-    free: ngx_event_free_peer_pt,
-    #[cfg(ngx_feature = "http_ssl")]
-    set_session: ngx_event_set_peer_session_pt,
-    #[cfg(ngx_feature = "http_ssl")]
-    save_session: ngx_event_save_peer_session_pt,
-    #[cfg(nginx1_29_6)]
-    notify: ngx_event_notify_peer_pt,
 }
 
 /// The first peer of a main request under its policy.
@@ -130,26 +120,6 @@ unsafe fn install(u: *mut ngx_http_upstream_t, peer: *mut Peer) {
         #[cfg(nginx1_29_6)]
         {
             pc.notify = (*peer).balancer.notify.and(Some(notify));
-        }
-    }
-}
-
-impl Balancer {
-    /// # Safety
-    /// `u` must be a live upstream.
-    unsafe fn of(u: *mut ngx_http_upstream_t) -> Balancer {
-        // SAFETY: the caller's word.
-        let pc = unsafe { &(*u).peer };
-        Balancer {
-            data: pc.data,
-            get: pc.get,
-            free: pc.free,
-            #[cfg(ngx_feature = "http_ssl")]
-            set_session: pc.set_session,
-            #[cfg(ngx_feature = "http_ssl")]
-            save_session: pc.save_session,
-            #[cfg(nginx1_29_6)]
-            notify: pc.notify,
         }
     }
 }

@@ -150,7 +150,8 @@ fn headers_name_who_answered_and_the_request_who_was_decided() {
     let nginx = gateway(
         "expose on; user visitor;",
         "location / { set $early $lobechat_canary_served; add_header X-Early $early; add_header X-Served $lobechat_canary_served; add_header X-Addr $upstream_addr;
-             proxy_set_header X-Release $lobechat_canary_release; proxy_pass http://lobechat_canary; }",
+             proxy_set_header X-Release $lobechat_canary_release; proxy_pass http://lobechat_canary; }
+         location /early { set $early $lobechat_canary_served; proxy_pass http://lobechat_canary; }",
     )
     .release("a", "location / { default_type text/html; return 200 \"a for $http_x_release\"; }")
     .http("upstream b { server unix:@DIR@/nobody.sock; }")
@@ -164,8 +165,9 @@ fn headers_name_who_answered_and_the_request_who_was_decided() {
     assert!(addresses.contains("/nobody.sock, unix:") && addresses.ends_with("/a.sock"), "{addresses}");
     // A page of a release is one of a release, whichever.
     assert!(response.cookie("lobechat_visitor").is_some());
-    // The log has the last word, though the variable was read before.
     assert_eq!(nginx.log_lines("access.log", 1), ["canary stable [502, 200]"]);
+    // The log has the last word, though the variable was read before, and only then.
+    assert_eq!(logged(&nginx, &[canary("/early")]), ["canary stable [502, 200]"]);
 }
 
 #[test]
@@ -208,23 +210,21 @@ fn a_fallback_answer_is_neither_cached_nor_stored() {
     .releases(&["a"])
     .http(&format!("upstream b {{ {} }}", backend.server()))
     .start();
+    let requests = AtomicUsize::new(0);
     let fetch = |request: Request| {
         let response = nginx.fetch(request);
+        // nginx moves a file to its place after the answer, and then logs.
+        nginx.log_lines("access.log", requests.fetch_add(1, Ordering::SeqCst) + 1);
         (response.text(), response.header("X-Cache").unwrap_or_default().to_owned())
-    };
-    // nginx moves a stored file to its place after the answer, and then logs.
-    let stored = |requests: usize| {
-        nginx.log_lines("access.log", requests);
-        nginx.file("canary.html")
     };
     let answer = |text: &str, cache: &str| (text.to_owned(), cache.to_owned());
     assert_eq!(fetch(canary("/")), answer("a", "MISS"));
     assert_eq!(fetch(canary("/stored")).0, "a");
-    assert_eq!(stored(2), "");
+    assert_eq!(nginx.file("canary.html"), "");
     assert_eq!(fetch(canary("/")), answer("b", "MISS"));
     assert_eq!(fetch(canary("/")), answer("b", "HIT"));
     assert_eq!(fetch(canary("/stored")).0, "b");
-    assert_eq!(stored(5), "b");
+    assert_eq!(nginx.file("canary.html"), "b");
     assert_eq!(fetch(Request::get("/")), answer("a", "MISS"));
     assert_eq!(fetch(Request::get("/")), answer("a", "HIT"));
 }
