@@ -16,7 +16,7 @@ use crate::percent::Percent;
 use crate::split::Anchor;
 
 pub use self::reload::Reloaded;
-pub use self::schedule::{Progress, Pace};
+pub use self::schedule::{DOUBT, Pace, Progress};
 
 /// What a release may get (design section 8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -47,8 +47,12 @@ impl Command {
             Command::Promote { release, .. } => control.promote(policy, release, by),
             Command::Reset { release, .. } => control.reset(policy, release, by),
             Command::State { release, state, .. } => control.set_state(policy, release, *state, by),
-            Command::RampStart { release } => control.ramp_start(policy, ramped(policy, release.as_deref())?, by),
-            Command::RampPause { release } => control.ramp_pause(policy, ramped(policy, release.as_deref())?, by),
+            Command::RampStart { release } => {
+                control.ramp_start(policy, ramped(policy, release.as_deref())?, by)
+            }
+            Command::RampPause { release } => {
+                control.ramp_pause(policy, ramped(policy, release.as_deref())?, by)
+            }
         }
     }
 }

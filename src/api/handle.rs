@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::command::NotChanged;
-use crate::control::Refused;
 use super::endpoint::{Action, Endpoint};
 use super::policy_json::PolicyJson;
 use super::problem::Problem;
 use super::{Answer, Call, Runtime, Wait, access, body, query};
+use crate::control::Refused;
 use crate::events::Event;
 use crate::metrics;
 

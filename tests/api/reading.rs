@@ -15,7 +15,7 @@ fn a_policy() {
     assert_eq!(memory.get("v1/policies/chat/"), chat, "a slash at the end");
     for (member, value) in [
         ("name", json!("chat")),
-        ("epoch", json!(7)),
+        ("epoch", json!(1)),
         ("persisted", json!(true)),
         ("write", json!(true)),
         ("hash", json!("native")),
