@@ -125,6 +125,8 @@ pub struct Change {
     pub cleared: Option<Generation>,
     /// The generation that was taken down, for its counter.
     pub rolled_back: Option<Generation>,
+    /// The generation whose ramp has come to a step, for which judged requests count from now on.
+    pub step_began: Option<Generation>,
 }
 
 /// Why a command has changed nothing: a sentence that says what to do first.

@@ -18,6 +18,7 @@ mod put_in_force;
 mod record;
 mod request;
 mod runtime;
+mod saving;
 mod shared;
 mod shim;
 mod ticks;

@@ -51,6 +51,8 @@ pub struct Policy {
     pub claim_variables: Vec<(VariableId, usize)>,
     /// Where a route says `remember=`.
     pub remember: Option<Remember>,
+    /// The random key of the remember and keep cookies, where no file has one.
+    pub random_key: Option<[u8; 32]>,
     /// The keys of the remember and keep cookies.
     pub cookie_keys: RefCell<CookieKeys>,
     /// The files that keys are in, to be read again when they change.
@@ -80,8 +82,9 @@ impl Policy {
         }
     }
 
+    /// Whether what users meet is compared: for verdicts, or for ramps.
     pub fn is_judged(&self) -> bool {
-        self.rollback.is_some()
+        self.rollback.is_some() || !self.ramps.is_empty()
     }
 
     /// What the lines of the file put behind their names, in their order.

@@ -26,6 +26,19 @@ pub enum Action {
 const FORM: &str =
     "rollback on | off [confidence=99.9%] [burst=5] [ttfb=2x] [fail=5xx,470-472] [action=down|report]";
 
+impl Default for Rollback {
+    fn default() -> Rollback {
+        Rollback {
+            alpha: 0.001,
+            confidence: "99.9%".to_owned(),
+            burst: 5,
+            ttfb: 2.0,
+            fail: FailureCodes::default(),
+            action: Action::Down,
+        }
+    }
+}
+
 impl Rollback {
     /// Parses the words after `rollback`. `None`: off.
     pub fn parse(words: &[&[u8]]) -> Result<Option<Rollback>, String> {
@@ -34,14 +47,7 @@ impl Rollback {
             [b"on", parameters @ ..] => parameters,
             _ => return Err(arity("rollback", FORM)),
         };
-        let mut rollback = Rollback {
-            alpha: 0.001,
-            confidence: "99.9%".to_owned(),
-            burst: 5,
-            ttfb: 2.0,
-            fail: FailureCodes::default(),
-            action: Action::Down,
-        };
+        let mut rollback = Rollback::default();
         let mut seen = Vec::new();
         for parameter in parameters {
             let text = String::from_utf8_lossy(parameter);

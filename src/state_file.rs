@@ -55,7 +55,7 @@ pub struct SavedPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SavedGeneration {
     pub counts: Counts,
-    /// Judged requests, and what they say.
+    /// Judged requests since the ramp came to its step, and what all of them say.
     #[serde(default)]
     pub judged: u64,
     #[serde(default)]
@@ -128,6 +128,44 @@ pub fn aside(path: &Path, now: Seconds) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".damaged-{now}"));
     name.into()
+}
+
+/// Why a state was not saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotSaved {
+    pub sentence: String,
+    /// False: another nginx is to write.
+    pub is_fault: bool,
+}
+
+/// Puts a state in place of the file. Policies that only the file has stay there, as they may come back.
+pub fn save(path: &Path, mut state: StateFile) -> Result<(), NotSaved> {
+    let shown = path.display();
+    let fault = |what: &str, error: io::Error| NotSaved {
+        sentence: format!("cannot {what} the state file \"{shown}\": {error}; weights and verdicts stay in force until nginx stops"),
+        is_fault: true,
+    };
+    match read(path) {
+        Found::Nothing => {}
+        Found::Damaged(_) => fs::rename(path, aside(path, state.written)).map_err(|error| fault("set aside", error))?,
+        Found::Good(found) => {
+            if !may_write(found.writer, state.writer, is_alive) {
+                return Err(NotSaved {
+                    sentence: format!(
+                        "the state file \"{shown}\" is left to the newer nginx with process {}",
+                        found.writer.pid
+                    ),
+                    is_fault: false,
+                });
+            }
+            state.sequence = found.sequence + 1;
+            for (name, saved) in found.policies {
+                state.policies.entry(name).or_insert(saved);
+            }
+        }
+    }
+    let text = state.to_json().map_err(|error| fault("write", error))?;
+    write(path, &text).map_err(|error| fault("write", error))
 }
 
 /// Puts `text` in place of the file, whole or not at all.

@@ -81,7 +81,7 @@ impl Control {
         let text = format!("\"{name}\" is up again, at 0%, with no evidence against it");
         let event = Control::event(standing, &policy.name, name, Kind::Reset, by, text);
         let cleared = Some(standing.generation);
-        Ok(self.done(Change { events: vec![event], cleared, rolled_back: None }))
+        Ok(self.done(Change { events: vec![event], cleared, ..Change::default() }))
     }
 
     pub fn set_state(&mut self, policy: &Policy, name: &str, state: State, by: By<'_>) -> Result<Change, Refused> {
@@ -157,7 +157,7 @@ fn take_down(
         ramp.end();
     }
     let event = Control::event(standing, &policy.name, name, kind, by, text);
-    Change { events: vec![event], cleared: None, rolled_back: Some(standing.generation) }
+    Change { events: vec![event], rolled_back: Some(standing.generation), ..Change::default() }
 }
 
 fn held(name: &str, standing: &Standing) -> Result<(), Refused> {

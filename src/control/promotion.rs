@@ -39,7 +39,7 @@ impl Control {
         let text = format!("\"{name}\" is stable now, and its name stands for the former stable release, which drains");
         let standing = self.standing(policy, &policy.releases[STABLE].name)?.1;
         let event = Control::event(standing, &policy.name, name, Kind::Promote, by, text);
-        Ok(self.done(Change { events: vec![event], cleared: Some(new), rolled_back: None }))
+        Ok(self.done(Change { events: vec![event], cleared: Some(new), ..Change::default() }))
     }
 
     /// After a promotion, the two `release` lines to write into the file, so that it says the same.

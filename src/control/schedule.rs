@@ -20,9 +20,6 @@ pub struct Progress {
     /// When the step began; `None`: the ramp has not begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Seconds>,
-    /// Judged requests before the step began; `None`: to be read yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub judged_before: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +43,7 @@ impl Progress {
 
     /// Not begun.
     pub fn at_start(_: &Ramp) -> Progress {
-        Progress { pace: Pace::Paused, step: 0, since: None, judged_before: None }
+        Progress { pace: Pace::Paused, step: 0, since: None }
     }
 
     /// Whether it was running.
@@ -60,11 +57,6 @@ impl Progress {
 
     pub fn end(&mut self) {
         self.pace = Pace::Ended;
-    }
-
-    /// Judged requests since the step began. A counter that began anew counts from there.
-    pub fn judged(&self, total: u64) -> u64 {
-        total.checked_sub(self.judged_before.unwrap_or(total)).unwrap_or(total)
     }
 }
 
@@ -84,7 +76,7 @@ impl Control {
         if matches!(progress.pace, Pace::Running | Pace::Done) {
             return Ok(Change::default());
         }
-        (progress.pace, progress.since, progress.judged_before) = (Pace::Running, Some(by.now), None);
+        (progress.pace, progress.since) = (Pace::Running, Some(by.now));
         let weight = ramp.weight(progress.step).max(standing.weight);
         // Somebody may have gone further by hand.
         progress.step = ramp.step_at(weight);
@@ -102,24 +94,21 @@ impl Control {
         self.finish_ramp_change(policy, name, by, text)
     }
 
-    /// Goes on to the next step where it is time. `judged` counts the release's judged requests, one for each bucket and
+    /// Goes on to the next step where it is time. `judged` counts the release's judged requests since the step began, one for each bucket and
     /// block; `evidence` is what speaks against it. Called by the driver.
     pub fn ramp_tick(&mut self, policy: &Policy, name: &str, judged: u64, evidence: f64, now: Seconds) -> Option<Change> {
         let by = By { who: "ramp", reason: None, now };
         let (ramp, standing) = self.ramped(policy, name).ok()?;
         let progress = standing.ramp.as_mut().filter(|progress| progress.pace == Pace::Running)?;
-        if progress.judged_before.is_none() {
-            progress.judged_before = Some(judged);
-        }
         let is_over = match (ramp.seconds(progress.step), progress.since) {
             (Some(seconds), Some(since)) => now >= since.saturating_add(seconds),
             _ => true,
         };
-        if !is_over || progress.judged(judged) < ramp.min_requests || evidence >= DOUBT {
+        if !is_over || judged < ramp.min_requests || evidence >= DOUBT {
             return None;
         }
         progress.step += 1;
-        (progress.since, progress.judged_before) = (Some(now), Some(judged));
+        progress.since = Some(now);
         if ramp.seconds(progress.step).is_none() {
             progress.pace = Pace::Done;
         }
@@ -137,7 +126,8 @@ impl Control {
         }
         let (_, standing) = self.standing(policy, name)?;
         let event = Control::event(standing, &policy.name, name, Kind::Ramp, by, text);
-        Ok(self.done(Change { events: vec![event], ..Change::default() }))
+        let step_began = Some(standing.generation);
+        Ok(self.done(Change { events: vec![event], step_began, ..Change::default() }))
     }
 
     fn ramped<'p>(&mut self, policy: &'p Policy, name: &str) -> Result<(&'p Ramp, &mut super::Standing), Refused> {

@@ -120,10 +120,10 @@ impl Count<'_> {
 
     #[cold]
     fn count_fallback(&self, from: usize, to: usize) {
-        let (Some(slots), Some(to)) = (self.slots(from), self.slots(to)) else {
-            return;
-        };
-        slots.policy.add_fallbacks(slots.generation.index(), to.generation.index(), 1);
+        let shared = &self.conf.shared;
+        if let (Some(policy), Some(from), Some(to)) = (shared.policy(), shared.place(from), shared.place(to)) {
+            policy.add_fallbacks(from, to, 1);
+        }
     }
 
     /// Counts fresh attempts, and returns what became of the request at the decided release.

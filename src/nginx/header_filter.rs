@@ -202,7 +202,7 @@ fn keep_from_shared_caches(r: &mut ngx_http_request_t) -> Option<()> {
 }
 
 /// Adds a line to the answer. The name is static, the value is copied.
-fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: &[u8]) -> Option<()> {
+pub fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: &[u8]) -> Option<()> {
     let value = pool_copy(r.pool, value)?;
     // SAFETY: the list is the answer's; ngx_list_push leaves memory as it was, so every field is written.
     unsafe {

@@ -10,7 +10,7 @@ use super::ext::write_log;
 use crate::control::Control;
 use crate::in_force::InForce;
 use crate::policy::Policy;
-use crate::zone::{GenerationSlot, PolicySlot};
+use crate::zone::{GenerationSlot, PolicySlot, Zone};
 
 /// One policy in the zone.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ struct Slots {
     policy: *const PolicySlot,
     /// Of the generations that the lines of the file name, in their order.
     generations: Box<[*const GenerationSlot]>,
+    /// The places of these in the zone, by which fallbacks name them.
+    places: Box<[usize]>,
 }
 
 impl Shared {
@@ -33,9 +35,10 @@ impl Shared {
     }
 
     /// Called once, in the master, before workers are there.
-    pub fn find(&self, policy: &PolicySlot, generations: &[&GenerationSlot]) {
+    pub fn find(&self, zone: &Zone<'_>, policy: &PolicySlot, generations: &[&GenerationSlot]) {
+        let places = generations.iter().map(|slot| zone.index_of(slot).unwrap_or_default()).collect();
         let generations = generations.iter().map(|slot| core::ptr::from_ref(*slot)).collect();
-        let _ = self.slots.set(Slots { policy, generations });
+        let _ = self.slots.set(Slots { policy, generations, places });
     }
 
     /// `None` before the configuration is in force.
@@ -49,6 +52,11 @@ impl Shared {
     pub fn generation(&self, line: usize) -> Option<&GenerationSlot> {
         // SAFETY: see Slots.
         self.slots.get()?.generations.get(line).map(|&slot| unsafe { &*slot })
+    }
+
+    /// The place of a line's generation in the zone.
+    pub fn place(&self, line: usize) -> Option<usize> {
+        self.slots.get()?.places.get(line).copied()
     }
 
     /// What was in force at the last look.

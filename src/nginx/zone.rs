@@ -11,6 +11,7 @@ use super::conf::MainConf;
 use super::ext::{ConfExt, bytes, log_at, ngx_str, write_log};
 use super::guard::guard;
 use super::request::now;
+use super::shim::canary_thread_pool;
 use super::{NGX_CONF_ERROR, NGX_CONF_OK, context_index};
 use crate::config::{Place, arity, quote};
 use crate::zone::{EVENTS, EventSlot, Header, LAYOUT, Layout, Zone, policy_slot};
@@ -22,6 +23,8 @@ pub struct ZoneConf {
     pub place: Place,
     /// The zone of the configuration before, where it is another one. There until this configuration is in force.
     before: Cell<*const Header>,
+    /// For writing the state file.
+    pub threads: Option<ptr::NonNull<c_void>>,
 }
 
 /// What `state=` says.
@@ -101,7 +104,12 @@ fn add(cf: &mut ngx_conf_t, name: &[u8], size: usize, saved_to: SavedTo, place: 
     }?;
     zone.init = Some(init);
     zone.data = ptr::from_mut(main).cast();
-    main.zone = Some(ZoneConf { shm: zone, saved_to, place, before: Cell::new(ptr::null()) });
+    let threads = match saved_to {
+        // SAFETY: the configuration is being read.
+        SavedTo::File(_) => Some(ptr::NonNull::new(unsafe { canary_thread_pool(cf) })?),
+        _ => None,
+    };
+    main.zone = Some(ZoneConf { shm: zone, saved_to, place, before: Cell::new(ptr::null()), threads });
     Some(())
 }
 

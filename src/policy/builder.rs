@@ -233,9 +233,9 @@ impl PolicyBuilder {
         };
         let remember = routes.iter().any(|route| route.remember.is_some());
         let remember = remember.then(|| Remember::new(&self.name, &mut self.names));
-        let cookie_keys = match self.cookie_keys.take() {
-            Some(keys) => keys,
-            None if remember.is_none() && users.keep().is_none() => CookieKeys::default(),
+        let (cookie_keys, random_key) = match self.cookie_keys.take() {
+            Some(keys) => (keys, None),
+            None if remember.is_none() && users.keep().is_none() => (CookieKeys::default(), None),
             None => self.random_keys(env)?,
         };
         let salt = self.salt.unwrap_or_else(|| Salt::new(self.name.as_bytes()));
@@ -258,6 +258,7 @@ impl PolicyBuilder {
             identities: self.identities,
             claim_variables: self.claim_variables,
             remember,
+            random_key,
             cookie_keys: RefCell::new(cookie_keys),
             key_files: self.key_files,
         })
@@ -280,12 +281,13 @@ impl PolicyBuilder {
         }
     }
 
-    fn random_keys(&self, env: &mut dyn Environment) -> Result<CookieKeys, ConfigError> {
+    fn random_keys(&self, env: &mut dyn Environment) -> Result<(CookieKeys, Option<[u8; 32]>), ConfigError> {
         env.warn(&format!(
-            "policy \"{}\" has \"remember=\" or \"keep=\", but no \"cookie_key\": its cookies end when nginx restarts, and no other nginx can read them",
+            "policy \"{}\" has \"remember=\" or \"keep=\", but no \"cookie_key\": no other nginx can read its cookies, and without a state file they end when nginx restarts",
             self.name
         ));
-        Ok(CookieKeys::random(&env.random_key()?)?)
+        let key = env.random_key()?;
+        Ok((CookieKeys::random(&key)?, Some(key)))
     }
 }
 

@@ -27,9 +27,9 @@ pub struct GenerationSlot {
     /// Seconds since 1970 at which a connection stood, and at which an attempt was answered.
     pub connected: AtomicU64,
     pub answered: AtomicU64,
-    /// Judged requests since the ramp's step began count from this one.
-    pub judged_base: AtomicU64,
+    /// Judged requests, one for each bucket and block, and how many there were when the ramp's step began.
     pub judged: AtomicU64,
+    judged_before: AtomicU64,
     pub evidence: Numbers<{ Evidence::WORDS }>,
     /// Buckets since the driver last looked.
     pub active: Bits,
@@ -127,6 +127,16 @@ impl GenerationSlot {
         self.rollbacks.fetch_add(counts.rollbacks, Relaxed);
     }
 
+    /// Judged requests since the ramp came to its step.
+    pub fn judged_in_step(&self) -> u64 {
+        self.judged.load(Relaxed).saturating_sub(self.judged_before.load(Relaxed))
+    }
+
+    /// Under the lock.
+    pub fn begin_step(&self) {
+        self.judged_before.store(self.judged.load(Relaxed), Relaxed);
+    }
+
     /// When the generation was last in a file.
     pub fn last_seen(&self) -> Seconds {
         self.seen.load(Relaxed)
@@ -183,7 +193,7 @@ impl GenerationSlot {
 
     pub(super) fn clear(&self) {
         self.clear_judged();
-        let own = [&self.rollbacks, &self.connected, &self.answered, &self.judged, &self.judged_base];
+        let own = [&self.rollbacks, &self.connected, &self.answered, &self.judged, &self.judged_before];
         own.into_iter().chain(self.shards.iter().flat_map(Shard::numbers)).for_each(|n| n.store(0, Relaxed));
     }
 }

@@ -10,14 +10,9 @@ use crate::judge::Evidence;
 use crate::state_file::{SavedGeneration, SavedPolicy, StateFile, Writer};
 
 impl Zone<'_> {
-    /// All that is to be saved. `names` are the policies of the file in force; those that it no longer has are carried over from
-    /// `before`, as they may come back. Under the lock.
-    pub fn snapshot(&self, names: &[&str], before: Option<&StateFile>, writer: Writer, now: Seconds) -> StateFile {
+    /// All that is to be saved. `names` are the policies of the file in force. Under the lock.
+    pub fn snapshot(&self, names: &[&str], writer: Writer, now: Seconds) -> StateFile {
         let mut state = StateFile::new(writer, now);
-        if let Some(before) = before {
-            state.policies.clone_from(&before.policies);
-        }
-        state.sequence = before.map_or(0, |before| before.sequence) + 1;
         for name in names {
             if let Some(saved) = self.saved_policy(name) {
                 state.policies.insert((*name).to_owned(), saved);
@@ -80,7 +75,7 @@ impl GenerationSlot {
     fn saved(&self) -> SavedGeneration {
         SavedGeneration {
             counts: self.counts(),
-            judged: self.judged.load(Relaxed),
+            judged: self.judged_in_step(),
             evidence: self.evidence.load().to_vec(),
         }
     }
