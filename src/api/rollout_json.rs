@@ -99,7 +99,7 @@ impl RampJson {
         let (ramp, progress) = (view.policy.ramp_of(role.line)?, role.standing.ramp.as_ref()?);
         let step = |&(weight, seconds): &(Percent, Option<Seconds>)| StepJson { weight, seconds };
         let runs = progress.pace == Pace::Running;
-        let requests = if runs { progress.judged(role.judged) } else { 0 };
+        let requests = if runs { role.judged } else { 0 };
         let ends = progress.since.zip(ramp.seconds(progress.step)).map(|(since, seconds)| since + seconds);
         let remaining = ends.filter(|_| runs).map(|ends| ends.saturating_sub(view.now));
         let evidence = role.evidence.map_or(0.0, |evidence| evidence.total);

@@ -30,7 +30,7 @@ pub struct PolicyView<'a> {
     pub fallbacks: Vec<(usize, usize, u64)>,
     /// What the judge has gathered against the generation of each line; `None`: it is not judged.
     pub evidence: Vec<Option<Evidence>>,
-    /// Judged requests of the generation of each line, as ramps count them.
+    /// Judged requests of the generation of each line since the step of its ramp began.
     pub judged: Vec<u64>,
     /// What is not listed has not happened.
     pub identity_failures: Vec<(Kind, Failure, u64)>,

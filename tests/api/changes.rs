@@ -164,12 +164,10 @@ fn ramps() {
         assert_eq!(canary["ramp"][member], value, "{member}");
     }
 
-    let kept = &mut memory.policies[0];
-    kept.control.generations[1].ramp.as_mut().unwrap().judged_before = Some(100);
-    kept.judged[1] = 149;
+    memory.policies[0].judged[1] = 49;
     let ramp = memory.get(PATCH)["releases"][1]["ramp"].clone();
     assert_eq!((&ramp["requests"], &ramp["waits_for"]), (&json!(49), &json!("1 more request")));
-    memory.policies[0].judged[1] = 150;
+    memory.policies[0].judged[1] = 50;
     let waits = |memory: &mut Memory| memory.get(PATCH)["releases"][1]["ramp"]["waits_for"].clone();
     assert_eq!(waits(&mut memory), json!(null));
     memory.policies[0].evidence[1] =
