@@ -11,6 +11,7 @@ mod policy_json;
 mod problem;
 mod query;
 mod reason;
+mod rollout_json;
 pub mod view;
 
 pub use self::handle::{changed, handle};

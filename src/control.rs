@@ -16,7 +16,11 @@ use crate::percent::Percent;
 use crate::split::Anchor;
 
 pub use self::reload::Reloaded;
+<<<<<<< HEAD
 pub use self::schedule::{Pace, Progress};
+=======
+pub use self::schedule::{DOUBT, Pace, Progress};
+>>>>>>> api
 
 /// What a release may get (design section 8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

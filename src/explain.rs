@@ -62,7 +62,7 @@ pub fn explain(
 ) -> Option<Explanation> {
     let asked = Asked::new(request, query);
     let decision = decide(policy, in_force, &asked)?;
-    let line = in_force.roles.get(decision.release).map_or(decision.release, |role| role.line);
+    let line = in_force.line_of(decision.release);
     let steps = steps(policy, in_force, &asked, &decision)?;
     let Decision { release, reason, user, bucket, identity, .. } = decision;
     let rule = reason.route().and_then(|index| policy.routes.get(index)).map(|route| text(&route.text));

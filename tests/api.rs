@@ -12,6 +12,8 @@ mod checks;
 mod access;
 #[path = "api/bodies.rs"]
 mod bodies;
+#[path = "api/changes.rs"]
+mod changes;
 #[path = "api/explanations.rs"]
 mod explanations;
 #[path = "api/metrics.rs"]

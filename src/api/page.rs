@@ -9,22 +9,30 @@ pub struct Page {
     text: &'static str,
 }
 
-static PAGES: [Page; 3] = [
-    Page {
-        name: "",
-        content_type: "text/html; charset=utf-8",
-        text: include_str!("../dashboard/index.html"),
-    },
-    Page {
-        name: "style.css",
-        content_type: "text/css; charset=utf-8",
-        text: include_str!("../dashboard/style.css"),
-    },
-    Page {
-        name: "script.js",
-        content_type: "text/javascript; charset=utf-8",
-        text: include_str!("../dashboard/script.js"),
-    },
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+macro_rules! page {
+    ($name:literal, $content_type:ident, $file:literal) => {
+        Page { name: $name, content_type: $content_type, text: include_str!(concat!("../dashboard/", $file)) }
+    };
+}
+
+/// Each file of `src/dashboard`.
+static PAGES: [Page; 12] = [
+    page!("", HTML, "index.html"),
+    page!("style.css", CSS, "style.css"),
+    page!("actions.js", SCRIPT, "actions.js"),
+    page!("api.js", SCRIPT, "api.js"),
+    page!("events.js", SCRIPT, "events.js"),
+    page!("page.js", SCRIPT, "page.js"),
+    page!("policy.js", SCRIPT, "policy.js"),
+    page!("rates.js", SCRIPT, "rates.js"),
+    page!("release.js", SCRIPT, "release.js"),
+    page!("script.js", SCRIPT, "script.js"),
+    page!("words.js", SCRIPT, "words.js"),
+    page!("zh.js", SCRIPT, "zh.js"),
 ];
 
 /// Nothing from elsewhere, no scripts but ours, and no frame around the buttons.

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
+use super::rollout_json::{RampJson, RollbackJson, VerdictJson, watch};
 use super::view::{Evidence, PolicyView, RoleView};
-use crate::control::{State, Verdict};
+use crate::control::State;
 use crate::counts::{CODES, Counts, OUTCOMES, REASONS};
 use crate::metrics::bins::quantile;
 use crate::percent::Percent;
-use crate::rfc3339;
 use crate::split::Anchor;
 
 #[derive(Serialize)]
@@ -19,7 +19,8 @@ pub struct PolicyJson {
     hash: &'static str,
     salt: String,
     fallback: Vec<String>,
-    commit: Option<Vec<String>>,
+    rollback: Option<RollbackJson>,
+    commit: Option<[String; 2]>,
     releases: Vec<ReleaseJson>,
 }
 
@@ -43,7 +44,10 @@ struct ReleaseJson {
     skew: u64,
     ttfb: TtfbJson,
     evidence: Option<Evidence>,
+    watched_by: &'static str,
+    watched_why: Option<&'static str>,
     verdict: Option<VerdictJson>,
+    ramp: Option<RampJson>,
 }
 
 /// The users that a release gets, of all.
@@ -72,15 +76,6 @@ struct TtfbJson {
     p99: Option<f64>,
 }
 
-#[derive(Serialize)]
-struct VerdictJson {
-    #[serde(with = "rfc3339")]
-    at: u64,
-    by: String,
-    reason: String,
-    evidence: Option<f64>,
-}
-
 impl PolicyJson {
     /// `write`: whether whoever asks may change it.
     pub fn new(view: &PolicyView<'_>, write: bool) -> PolicyJson {
@@ -94,30 +89,18 @@ impl PolicyJson {
             hash: view.in_force.split.mode().name(),
             salt: String::from_utf8_lossy(policy.salt.text()).into_owned(),
             fallback: policy.fallback.releases().iter().filter_map(name).collect(),
-            commit: commit(view),
+            rollback: RollbackJson::new(policy),
+            commit: view.control.commit_lines(policy),
             releases: view.roles().map(|role| ReleaseJson::new(view, role)).collect(),
         }
     }
-}
-
-/// The lines that say what is in force after `promote`, until the file says it: upstreams and versions exchanged, and no
-/// new pages for the former stable release.
-fn commit(view: &PolicyView<'_>) -> Option<Vec<String>> {
-    let line = |role: RoleView<'_>| {
-        let mut words = vec!["release".to_owned(), role.release.name.clone(), role.standing.upstream.clone()];
-        words.extend(role.version().map(|version| format!("version={version}")));
-        words.extend(role.release.from.map(|from| format!("from={from}")));
-        words.extend((!role.is_stable()).then(|| "drain".to_owned()));
-        format!("{};", words.join(" "))
-    };
-    let lines: Vec<String> = view.roles().filter(|role| role.line != role.index).map(line).collect();
-    (!lines.is_empty()).then_some(lines)
 }
 
 impl ReleaseJson {
     fn new(view: &PolicyView<'_>, role: RoleView<'_>) -> ReleaseJson {
         let (standing, counts) = (role.standing, role.counts);
         let weight = view.weight_of(role);
+        let (watched_by, watched_why) = watch(view, role);
         let fallbacks = |is: &dyn Fn(usize, usize) -> bool| {
             view.fallbacks.iter().filter(|&&(from, to, _)| is(from, to)).map(|&(.., count)| count).sum()
         };
@@ -128,7 +111,7 @@ impl ReleaseJson {
             generation: standing.generation.to_string(),
             stable: role.is_stable(),
             state: standing.state,
-            held_by_file: view.held_by_file(role) != State::Up,
+            held_by_file: standing.file.state != State::Up,
             weight,
             file_weight: file_weight(view, role),
             range: range(role, weight),
@@ -140,17 +123,21 @@ impl ReleaseJson {
             skew: counts.skew,
             ttfb: TtfbJson::new(counts),
             evidence: role.evidence.map(finite),
+            watched_by,
+            watched_why,
             verdict: standing.verdict.as_ref().map(VerdictJson::new),
+            ramp: RampJson::new(view, role),
         }
     }
 }
 
 /// What the file says; of the stable release what it leaves.
 fn file_weight(view: &PolicyView<'_>, role: RoleView<'_>) -> Percent {
-    match role.is_stable() {
-        true => view.policy.releases.iter().fold(Percent::FULL, |rest, release| rest.minus(release.weight)),
-        false => role.release.weight,
+    if !role.is_stable() {
+        return role.standing.file.weight;
     }
+    let others = view.roles().filter(|other| !other.is_stable());
+    others.fold(Percent::FULL, |rest, other| rest.minus(other.standing.file.weight))
 }
 
 /// None for the stable release, which gets what lies between, and for one that gets nobody.
@@ -158,7 +145,7 @@ fn range(role: RoleView<'_>, weight: Percent) -> Option<RangeJson> {
     if role.is_stable() || weight == Percent::ZERO {
         return None;
     }
-    match role.release.from.or_else(|| Anchor::default_of(role.index))? {
+    match role.standing.anchor? {
         Anchor::Top => Some(RangeJson { from: weight.rest(), to: Percent::FULL }),
         Anchor::Up(from) => Some(RangeJson { from, to: from.checked_add(weight)? }),
     }
@@ -188,12 +175,5 @@ impl TtfbJson {
             p90: seconds(0.9),
             p99: seconds(0.99),
         }
-    }
-}
-
-impl VerdictJson {
-    fn new(verdict: &Verdict) -> VerdictJson {
-        let Verdict { at, by, reason, evidence } = verdict.clone();
-        VerdictJson { at, by, reason, evidence: evidence.map(|evidence| evidence.min(f64::MAX)) }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::control::{Control, Standing, State};
+use crate::control::{Control, Standing};
 use crate::counts::Counts;
 use crate::decision::STABLE;
 use crate::duration::Seconds;
@@ -30,7 +30,11 @@ pub struct PolicyView<'a> {
     pub fallbacks: Vec<(usize, usize, u64)>,
     /// What the judge has gathered against the generation of each line; `None`: it is not judged.
     pub evidence: Vec<Option<Evidence>>,
+<<<<<<< HEAD
     /// Judged requests since the ramp of a line's generation came to its step.
+=======
+    /// Judged requests of the generation of each line since the step of its ramp began.
+>>>>>>> api
     pub judged: Vec<u64>,
     /// What is not listed has not happened.
     pub identity_failures: Vec<(Kind, Failure, u64)>,
@@ -60,6 +64,7 @@ pub struct RoleView<'v> {
     pub standing: &'v Standing,
     pub counts: &'v Counts,
     pub evidence: Option<Evidence>,
+    pub judged: u64,
 }
 
 impl PolicyView<'_> {
@@ -75,24 +80,19 @@ impl PolicyView<'_> {
                 standing: self.control.generations.get(line)?,
                 counts: self.counts.get(line)?,
                 evidence: self.evidence.get(line).copied().flatten(),
+                judged: self.judged.get(line).copied().unwrap_or_default(),
             })
         })
     }
 
     /// The line whose generation a name stands for.
     pub fn line_of(&self, release: usize) -> usize {
-        self.in_force.roles.get(release).map_or(release, |role| role.line)
+        self.in_force.line_of(release)
     }
 
     /// The name that stands for the generation of a line.
     pub fn name_of(&self, line: usize) -> &str {
-        let index = self.in_force.roles.iter().position(|role| role.line == line).unwrap_or(line);
-        self.policy.releases.get(index).map_or("", |release| &release.name)
-    }
-
-    /// The state that the file holds a release in, whatever is asked for at run time.
-    pub fn held_by_file(&self, role: RoleView<'_>) -> State {
-        self.policy.declared.roles.get(role.line).map_or(State::Up, |declared| declared.state)
+        self.policy.releases.get(self.in_force.release_of(line)).map_or("", |release| &release.name)
     }
 
     /// The share of users of a name: the stable one gets what the others leave.

@@ -48,11 +48,14 @@ impl Control {
     pub fn commit_lines(&self, policy: &Policy) -> Option<[String; 2]> {
         let other = self.line_of(STABLE);
         let line = |name: usize, more: &str| {
+            let named = policy.releases.get(name)?;
             let release = policy.releases.get(self.line_of(name))?;
-            let name = &policy.releases.get(name)?.name;
-            let version = release.version.as_deref().map(|version| format!(" version={version}"));
             let upstream = String::from_utf8_lossy(&release.upstream);
-            Some(format!("release {name} {upstream}{}{more};", version.unwrap_or_default()))
+            let version = release.version.as_deref().map(|version| format!(" version={version}"));
+            // Where the name grows from stays with the name.
+            let from = named.from.map(|from| format!(" from={from}"));
+            let (version, from) = (version.unwrap_or_default(), from.unwrap_or_default());
+            Some(format!("release {} {upstream}{version}{from}{more};", named.name))
         };
         match other {
             STABLE => None,

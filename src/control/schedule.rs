@@ -9,7 +9,7 @@ use crate::policy::Policy;
 use crate::ramp::Ramp;
 
 /// Evidence from which a ramp no longer goes on.
-const DOUBT: f64 = 10.0;
+pub const DOUBT: f64 = 10.0;
 
 /// How far a release has come on its ramp.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

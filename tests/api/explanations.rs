@@ -48,7 +48,7 @@ fn the_whole_way() {
     let answer = memory.get("v1/policies/chat/explain");
     for (member, value) in [
         ("policy", json!("chat")),
-        ("epoch", json!(0)),
+        ("epoch", json!(1)),
         ("release", json!("stable")),
         ("version", json!("2.1.25")),
         ("upstream", json!("lobe_a")),

@@ -15,7 +15,7 @@ fn a_policy() {
     assert_eq!(memory.get("v1/policies/chat/"), chat, "a slash at the end");
     for (member, value) in [
         ("name", json!("chat")),
-        ("epoch", json!(7)),
+        ("epoch", json!(1)),
         ("persisted", json!(true)),
         ("write", json!(true)),
         ("hash", json!("native")),
@@ -146,21 +146,30 @@ fn every_answer_is_of_this_moment() {
     }
 }
 
+/// Every file is served, and what files name is there.
 #[test]
-fn the_dashboard_keeps_to_itself() {
-    for (path, content_type) in [
-        ("", "text/html; charset=utf-8"),
-        ("style.css", "text/css; charset=utf-8"),
-        ("script.js", "text/javascript; charset=utf-8"),
-    ] {
+fn the_dashboard_is_complete_and_keeps_to_itself() {
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/dashboard")).unwrap();
+    let mut scripts = 0;
+    for file in files.map(Result::unwrap) {
+        let name = file.file_name().into_string().unwrap();
+        let (path, content_type) = match name.rsplit_once('.').unwrap() {
+            ("index", "html") => ("", "text/html; charset=utf-8"),
+            (_, "css") => (&*name, "text/css; charset=utf-8"),
+            (_, "js") => (&*name, "text/javascript; charset=utf-8"),
+            _ => panic!("{name}"),
+        };
         let call = Call { access: Access::ReadOnly, local: false, ..call("GET", path, b"") };
         let answer = handle(&call, &mut Memory::chat());
-        assert_eq!((answer.status, answer.content_type), (200, content_type));
+        assert_eq!((answer.status, answer.content_type), (200, content_type), "{name}");
+        assert_eq!(answer.body, std::fs::read(file.path()).unwrap(), "{name}");
         let policy = answer.headers.iter().find(|(name, _)| *name == "Content-Security-Policy").unwrap().1;
         assert_eq!(
             policy,
             "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         );
+        scripts += usize::from(name.ends_with(".js"));
     }
+    assert!(scripts > 0);
 }

@@ -1,16 +1,14 @@
 //! A stand-in for what the glue keeps in shared memory, and calls to the API over it.
 
-use lobechat_canary::api::command::{Change, NotChanged, Refused};
+use lobechat_canary::api::command::NotChanged;
 use lobechat_canary::api::view::{Evidence, PolicyView};
 use lobechat_canary::api::{Access, Answer, Call, Runtime, handle};
-use lobechat_canary::control::{Control, Standing};
+use lobechat_canary::control::{Change, Control, Refused};
 use lobechat_canary::counts::{BINS, Counts, Ttfb};
 use lobechat_canary::events::Event;
 use lobechat_canary::explain::{ExplainQuery, Explanation, explain};
 use lobechat_canary::failure::Failure;
-use lobechat_canary::generation::Generation;
 use lobechat_canary::identity::Kind;
-use lobechat_canary::in_force::InForce;
 use lobechat_canary::policy::Policy;
 use serde_json::Value;
 
@@ -48,35 +46,28 @@ pub struct Memory {
 pub struct Kept {
     pub policy: Policy,
     pub control: Control,
-    pub in_force: InForce,
     pub persisted: Option<bool>,
     pub counts: Vec<Counts>,
     pub evidence: Vec<Option<Evidence>>,
+    pub judged: Vec<u64>,
     pub fallbacks: Vec<(usize, usize, u64)>,
 }
 
 impl Kept {
     pub fn new(policy: Policy) -> Kept {
-        let (control, in_force) = (control(&policy), policy.declared.clone());
+        let control = Control::reload(&policy, None, NOW).control;
         let lines = policy.releases.len();
         let (counts, evidence) = (vec![Counts::default(); lines], vec![None; lines]);
-        Kept { policy, control, in_force, persisted: Some(true), counts, evidence, fallbacks: Vec::new() }
+        Kept {
+            policy,
+            control,
+            persisted: Some(true),
+            counts,
+            evidence,
+            judged: vec![0; lines],
+            fallbacks: Vec::new(),
+        }
     }
-}
-
-/// What the file by itself makes of a policy.
-fn control(policy: &Policy) -> Control {
-    let standing = |release: &lobechat_canary::release::Release| Standing {
-        generation: Generation::new(&policy.name, &release.upstream, release.version.as_deref()),
-        upstream: String::from_utf8_lossy(&release.upstream).into_owned(),
-        version: release.version.as_deref().map(str::to_owned),
-        state: Default::default(),
-        weight: release.weight,
-        enrolled_since: 0,
-        verdict: None,
-    };
-    let generations: Vec<Standing> = policy.releases.iter().map(standing).collect();
-    Control { epoch: 7, stable: generations[0].generation, generations }
 }
 
 impl Memory {
@@ -161,7 +152,9 @@ impl Runtime for Memory {
     ) -> Result<(), NotChanged> {
         let kept = self.policies.iter_mut().find(|kept| kept.policy.name == policy).unwrap();
         let change = apply(&kept.policy, &mut kept.control).map_err(NotChanged::Refused)?;
-        self.events.extend(change.events);
+        let seq = self.events.len() as u64;
+        let numbered = (seq + 1..).zip(change.events).map(|(seq, event)| Event { seq, ..event });
+        self.events.extend(numbered);
         Ok(())
     }
 
@@ -172,7 +165,7 @@ impl Runtime for Memory {
 
     fn explain(&self, policy: &str, query: &ExplainQuery) -> Option<Explanation> {
         let kept = self.policies.iter().find(|kept| kept.policy.name == policy).unwrap();
-        explain(&kept.policy, &kept.in_force, query, &self.request)
+        explain(&kept.policy, &kept.control.in_force(&kept.policy), query, &self.request)
     }
 
     fn now(&self) -> u64 {
@@ -185,11 +178,12 @@ impl Kept {
         PolicyView {
             policy: &self.policy,
             control: self.control.clone(),
-            in_force: self.in_force.clone(),
+            in_force: self.control.in_force(&self.policy),
             persisted: self.persisted,
             counts: self.counts.clone(),
             fallbacks: self.fallbacks.clone(),
             evidence: self.evidence.clone(),
+            judged: self.judged.clone(),
             identity_failures: vec![(Kind::Jwt, Failure::Expired, 9)],
             now: NOW,
         }
