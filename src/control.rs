@@ -16,11 +16,7 @@ use crate::percent::Percent;
 use crate::split::Anchor;
 
 pub use self::reload::Reloaded;
-<<<<<<< HEAD
-pub use self::schedule::{Pace, Progress};
-=======
 pub use self::schedule::{DOUBT, Pace, Progress};
->>>>>>> api
 
 /// What a release may get (design section 8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,5 +213,6 @@ impl Control {
 
 /// The beginning of a text that people have written.
 fn shortened(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LONGEST_TEXT)]
+    let end = (0..=LONGEST_TEXT.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or_default()]
 }

@@ -30,11 +30,7 @@ pub struct PolicyView<'a> {
     pub fallbacks: Vec<(usize, usize, u64)>,
     /// What the judge has gathered against the generation of each line; `None`: it is not judged.
     pub evidence: Vec<Option<Evidence>>,
-<<<<<<< HEAD
-    /// Judged requests since the ramp of a line's generation came to its step.
-=======
     /// Judged requests of the generation of each line since the step of its ramp began.
->>>>>>> api
     pub judged: Vec<u64>,
     /// What is not listed has not happened.
     pub identity_failures: Vec<(Kind, Failure, u64)>,

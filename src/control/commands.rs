@@ -47,6 +47,9 @@ impl Control {
     /// Takes a release down: no weight, and remembered browsers come back.
     pub fn rollback(&mut self, policy: &Policy, name: &str, by: By<'_>) -> Result<Change, Refused> {
         let standing = self.other_than_stable(policy, name, "promote another release instead")?;
+        if standing.state == State::Down && standing.verdict.is_some() {
+            return Ok(Change::default()); // alerts repeat themselves
+        }
         let reason = by.reason.map(shortened).unwrap_or("rolled back by hand").to_owned();
         let verdict = Verdict { at: by.now, by: by.who.to_owned(), reason, evidence: None };
         let change = take_down(standing, policy, name, Kind::Rollback, verdict, by);
@@ -77,7 +80,7 @@ impl Control {
         let standing = self.other_than_stable(policy, name, "there is nothing to reset")?;
         held(name, standing)?;
         (standing.state, standing.weight, standing.verdict) = (State::Up, Percent::ZERO, None);
-        standing.ramp = ramp.map(|ramp| super::Progress::at_start(ramp));
+        standing.ramp = ramp.map(super::Progress::at_start);
         let text = format!("\"{name}\" is up again, at 0%, with no evidence against it");
         let event = Control::event(standing, &policy.name, name, Kind::Reset, by, text);
         let cleared = Some(standing.generation);

@@ -209,16 +209,16 @@ impl Count<'_> {
             _ if is_stale => Outcome::Stale,
             // nginx names the upstream, not a server, when there was none to ask.
             Outcome::Connect if self.names_upstream(state, line) => Outcome::NoLive,
-            // SAFETY: the accessor only reads.
-            Outcome::Ok
-                if is_last && self.at_end && unsafe { canary_answer_was_cut(self.r.upstream) } != 0 =>
-            {
-                Outcome::Cut
-            }
+            Outcome::Ok if is_last && self.at_end && self.was_cut() => Outcome::Cut,
             outcome => outcome,
         };
         let waited = if state.response_time == UNSET { 0 } else { state.response_time as u64 };
         (outcome, ttfb.unwrap_or(waited))
+    }
+
+    fn was_cut(&self) -> bool {
+        // SAFETY: the accessor only reads.
+        unsafe { canary_answer_was_cut(self.r.upstream) != 0 }
     }
 
     #[cold]

@@ -244,6 +244,7 @@ impl ZoneConf {
         // SAFETY: the zone is mapped, with nginx's allocator and its lock at the start. The master unlocks it when a
         // worker dies.
         let mutex = unsafe { &raw mut (*(*self.shm).shm.addr.cast::<ngx_slab_pool_t>()).mutex };
+        // SAFETY: as above.
         unsafe { ngx_shmtx_lock(mutex) };
         let _unlock = Unlock(mutex);
         work()

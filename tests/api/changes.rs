@@ -300,9 +300,11 @@ fn what_nginx_cannot_do_now_is_503() {
 #[test]
 fn the_audit_says_who() {
     let mut memory = Memory::chat();
-    let rollback = format!("{CANARY}/rollback");
-    for by in ["127.0.0.1", "unix:", "bob"] {
-        handle(&Call { by, ..call("POST", &rollback, b"") }, &mut memory);
+    // An alert that says again what has been done changes nothing.
+    for (action, by) in
+        [("rollback", "127.0.0.1"), ("rollback", "alert"), ("reset", "unix:"), ("rollback", "bob")]
+    {
+        handle(&Call { by, ..call("POST", &format!("{CANARY}/{action}"), b"") }, &mut memory);
     }
     let events = memory.get("v1/events");
     let by: Vec<&Value> = events["events"].as_array().unwrap().iter().map(|event| &event["by"]).collect();
