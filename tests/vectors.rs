@@ -140,7 +140,7 @@ fn migrated(block: &Block) -> String {
             _ => percent(start).to_string(),
         };
         if value != "stable" {
-            writeln!(text, "release {value} b weight={} from={from}", percent(weight)).unwrap();
+            writeln!(text, "release {value} {value} weight={} from={from}", percent(weight)).unwrap();
         }
         start += weight;
     }
