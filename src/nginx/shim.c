@@ -69,6 +69,13 @@ canary_answer_was_cut(ngx_http_upstream_t *u)
 
 
 ngx_uint_t
+canary_answer_is_whole(ngx_http_request_t *r)
+{
+    return r->header_sent && !canary_answer_was_cut(r->upstream);
+}
+
+
+ngx_uint_t
 canary_peer_is_stale(ngx_http_upstream_t *u)
 {
     ngx_connection_t  *c;
