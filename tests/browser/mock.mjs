@@ -92,7 +92,8 @@ function change(request, [policyName, kind, name, action], body) {
   return view(policy);
 }
 
-const view = (policy) => ({ ...policy, write });
+const rest = (policy) => 100 - policy.releases.filter((r) => !r.stable).reduce((sum, r) => sum + parseFloat(r.weight), 0);
+const view = (policy) => ({ ...policy, write, releases: policy.releases.map((r) => (r.stable ? { ...r, weight: `${rest(policy)}%`, file_weight: `${rest(policy)}%` } : r)) });
 
 async function answer(request, url) {
   const [version, what, ...rest] = url.pathname.slice(PREFIX.length).split("/");
