@@ -1,9 +1,11 @@
 //! The black-box suite, one module a topic. One binary, so that it links once.
 
+mod canaryctl;
 mod conditions;
 mod config_errors;
 mod config_places;
 mod corners;
+mod dashboard;
 mod delegation;
 mod enrolments;
 mod examples;
