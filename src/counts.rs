@@ -33,6 +33,36 @@ pub enum Outcome {
     Stale,
 }
 
+/// What nginx writes down of an attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// Of the answer, or the one that nginx gives instead; 0: neither came before the client left.
+    pub status: usize,
+    pub is_connected: bool,
+    /// Milliseconds to the header of the answer; `None`: it never came.
+    pub ttfb: Option<u64>,
+}
+
+impl Outcome {
+    /// `is_failure`: what the policy says of the status of an answer.
+    pub fn of(attempt: Attempt, is_failure: impl Fn(usize) -> bool) -> Outcome {
+        const GATEWAY_TIMEOUT: usize = 504;
+        match attempt {
+            Attempt { ttfb: Some(_), status, .. } if is_failure(status) => Outcome::Status,
+            Attempt { ttfb: Some(_), .. } => Outcome::Ok,
+            Attempt { status: 0, .. } => Outcome::Aborted,
+            Attempt { is_connected: false, .. } => Outcome::Connect,
+            Attempt { status: GATEWAY_TIMEOUT, .. } => Outcome::Timeout,
+            Attempt { .. } => Outcome::Reset,
+        }
+    }
+
+    /// Whether the release did not do what was asked of it.
+    pub fn is_failure(self) -> bool {
+        !matches!(self, Outcome::Ok | Outcome::Aborted | Outcome::Stale)
+    }
+}
+
 /// The values of the label `outcome`, in the order of [`Outcome`].
 pub const OUTCOMES: [&str; 9] =
     ["ok", "status", "connect", "timeout", "reset", "cut", "no_live", "aborted", "stale"];
@@ -51,6 +81,8 @@ pub struct Counts {
     /// Requests that belonged to a page of another release.
     pub skew: u64,
     pub ttfb: Ttfb,
+    /// By verdicts and by operators.
+    pub rollbacks: u64,
 }
 
 /// Times from the start of an attempt to the header of its answer.

@@ -2,10 +2,11 @@
 //! and policy.
 //!
 //! Order: `route` lines from top to bottom, then a valid remember cookie, then the user's bucket, then the
-//! stable release.
+//! stable release. A release that is not open is passed over.
 
 use crate::claims::Claims;
 use crate::identity::{self, Outcome};
+use crate::in_force::InForce;
 use crate::inputs::{Inputs, Request};
 use crate::policy::Policy;
 use crate::user::User;
@@ -24,6 +25,8 @@ pub enum Reason {
     Split,
     /// No user id, so the stable release.
     Anonymous,
+    /// The stable release, since the one that a route or a cookie named is not open.
+    Default,
 }
 
 impl Reason {
@@ -34,6 +37,7 @@ impl Reason {
             Reason::Remembered(_) => "remembered",
             Reason::Split => "split",
             Reason::Anonymous => "anonymous",
+            Reason::Default => "default",
         }
     }
 
@@ -41,7 +45,7 @@ impl Reason {
     pub fn route(self) -> Option<usize> {
         match self {
             Reason::Route(index) | Reason::Remembered(index) => Some(index as usize),
-            Reason::Split | Reason::Anonymous => None,
+            Reason::Split | Reason::Anonymous | Reason::Default => None,
         }
     }
 }
@@ -49,6 +53,7 @@ impl Reason {
 /// A release for one request.
 #[derive(Debug)]
 pub struct Decision<'r> {
+    /// By its name, as an index into the file's lines. Which upstream and version that is, the role in force tells.
     pub release: usize,
     pub reason: Reason,
     pub user: User<'r>,
@@ -59,9 +64,9 @@ pub struct Decision<'r> {
     pub identity: Option<Outcome>,
 }
 
-/// Decides `request` by `policy`. `None` when memory is short.
+/// Decides `request` by `policy`, as it stands. `None` when memory is short.
 #[inline]
-pub fn decide<'r>(policy: &Policy, request: &'r impl Request) -> Option<Decision<'r>> {
+pub fn decide<'r>(policy: &Policy, in_force: &InForce, request: &'r impl Request) -> Option<Decision<'r>> {
     // On the stack, unless a policy reads an unusual number of names.
     let (mut few, mut many) = ([None; 8], None);
     let slots = match few.get_mut(..policy.names.count()) {
@@ -75,19 +80,23 @@ pub fn decide<'r>(policy: &Policy, request: &'r impl Request) -> Option<Decision
     };
     let inputs = inputs.with(claims);
 
-    let route = first_route(policy, inputs, request)?;
+    let (route, mut shut) = first_route(policy, in_force, inputs, request)?;
     let (remembered, remember) = match &policy.remember {
         None => (None, false),
-        Some(_) => remembered(policy, route, inputs, request),
+        Some(_) => remembered(policy, in_force, route, &mut shut, inputs, request),
     };
     let user = policy.users.identify(inputs, request, &policy.cookie_keys)?;
-    let place = (!user.id.is_empty()).then(|| policy.split.mode().place(&policy.salt, user.id));
+    let split = &in_force.split;
+    let place = (!user.id.is_empty()).then(|| split.mode().place(&policy.salt, user.id));
     let (release, reason) = match (route, remembered) {
         (Some(index), _) => (policy.routes[index].release, Reason::Route(index as u32)),
         (None, Some(index)) => (policy.routes[index].release, Reason::Remembered(index as u32)),
         (None, None) => match place {
-            Some((_, position)) => (policy.split.release_at(position).unwrap_or(STABLE), Reason::Split),
-            None => (STABLE, Reason::Anonymous),
+            Some((_, position)) => match split.release_at(position) {
+                Some(release) => (release, Reason::Split),
+                None => (STABLE, if shut { Reason::Default } else { Reason::Split }),
+            },
+            None => (STABLE, if shut { Reason::Default } else { Reason::Anonymous }),
         },
     };
     let bucket = place.map(|(bucket, _)| bucket);
@@ -119,25 +128,33 @@ fn empty_slots<'r>(count: usize) -> Option<Vec<Option<&'r [u8]>>> {
 }
 
 #[inline]
+/// The first route that matches and leads somewhere, and whether one before it leads to a release that is not open.
 fn first_route<'r>(
     policy: &Policy,
+    in_force: &InForce,
     inputs: Inputs<'_, 'r>,
     request: &'r impl Request,
-) -> Option<Option<usize>> {
+) -> Option<(Option<usize>, bool)> {
+    let mut shut = false;
     for (index, route) in policy.routes.iter().enumerate() {
         if route.matches(inputs, request)? {
-            return Some(Some(index));
+            if in_force.is_open(route.release) {
+                return Some((Some(index), shut));
+            }
+            shut = true;
         }
     }
-    Some(None)
+    Some((None, shut))
 }
 
-/// The route that a remember cookie names, and whether the route that matched now needs a cookie of its own: there
+/// The route that a remember cookie names, if it leads somewhere, and whether the route that matched now needs a cookie of its own: there
 /// is none, it names another route, or it is past half its life.
 #[inline(never)]
 fn remembered(
     policy: &Policy,
+    in_force: &InForce,
     route: Option<usize>,
+    shut: &mut bool,
     inputs: Inputs<'_, '_>,
     request: &impl Request,
 ) -> (Option<usize>, bool) {
@@ -157,5 +174,12 @@ fn remembered(
             enrolment.route == index && life(index).is_some_and(|life| age <= life / 2)
         })
     };
-    (enrolment.map(|enrolment| enrolment.route), route.is_some_and(|index| !is_fresh(index)))
+    let remember = route.is_some_and(|index| !is_fresh(index));
+    let enrolment = enrolment.filter(|enrolment| {
+        let release = policy.routes[enrolment.route].release;
+        let lasts = in_force.roles.get(release).is_some_and(|role| enrolment.issued >= role.enrolled_since);
+        *shut |= lasts && !in_force.is_open(release);
+        lasts && in_force.is_open(release)
+    });
+    (enrolment.map(|enrolment| enrolment.route), remember)
 }

@@ -24,6 +24,20 @@ pub enum Failure {
 }
 
 impl Failure {
+    pub const ALL: [Failure; 10] = [
+        Failure::TooLarge,
+        Failure::Malformed,
+        Failure::Algorithm,
+        Failure::Key,
+        Failure::Signature,
+        Failure::Issuer,
+        Failure::Audience,
+        Failure::Claims,
+        Failure::Expired,
+        Failure::NotYet,
+    ];
+    pub const COUNT: usize = Failure::ALL.len();
+
     pub fn name(self) -> &'static str {
         match self {
             Failure::TooLarge => "too_large",

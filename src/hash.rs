@@ -34,6 +34,11 @@ impl Salt {
         Salt { murmur3: Murmur3::default().update(&text), text }
     }
 
+    /// As the `salt` directive has it.
+    pub fn text(&self) -> &[u8] {
+        self.text.strip_suffix(b":").unwrap_or_default()
+    }
+
     /// MurmurHash3_x86_32 with seed 0 of `salt:user`.
     #[inline(always)]
     fn murmur3(&self, user: &[u8]) -> u32 {
@@ -67,6 +72,15 @@ impl HashMode {
             b"unleash" => Some(HashMode::Unleash),
             b"split_clients" => Some(HashMode::SplitClients),
             _ => None,
+        }
+    }
+
+    /// As the `hash` directive calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            HashMode::Native => "native",
+            HashMode::Unleash => "unleash",
+            HashMode::SplitClients => "split_clients",
         }
     }
 

@@ -94,6 +94,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const ALL: [Kind; 3] = [Kind::Jwt, Kind::BetterAuth, Kind::AuthJs];
+    pub const COUNT: usize = Kind::ALL.len();
+
     /// As the `identity` directive calls it.
     pub fn name(self) -> &'static str {
         match self {

@@ -47,6 +47,11 @@ impl<'a> Members<'a> {
             .filter(|value| *value != "null")
     }
 
+    /// All members with their values as they were written.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.0.iter().map(|(name, value)| (&**name, *value))
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)
     }

@@ -8,6 +8,8 @@
 #![deny(unsafe_code)]
 
 pub mod algorithm;
+pub mod api;
+pub mod attempts;
 pub mod cache;
 pub mod cache_control;
 pub mod claims;
@@ -17,32 +19,44 @@ pub mod control;
 pub mod cookie;
 pub mod cookie_keys;
 pub mod counts;
+pub mod court;
 pub mod decision;
 pub mod duration;
+pub mod events;
+pub mod explain;
 pub mod failure;
+pub mod fallback;
 pub mod generation;
 pub mod hash;
 pub mod identity;
+pub mod in_force;
 pub mod inputs;
 pub mod json;
+pub mod judge;
 pub mod jwe;
 pub mod jwk;
 pub mod jws;
 pub mod keep;
 pub mod mac;
+pub mod metrics;
 pub mod murmur3;
 pub mod navigation;
 pub mod percent;
 pub mod policy;
+pub mod ramp;
 pub mod release;
 pub mod remember;
+pub mod rfc3339;
+pub mod rollback;
 pub mod route;
 pub mod set_cookie;
 pub mod source;
 pub mod split;
+pub mod state_file;
 pub mod user;
 pub mod value_set;
 pub mod visitor;
+pub mod zone;
 
 #[cfg(all(feature = "module", not(test)))]
 #[allow(unsafe_code)]

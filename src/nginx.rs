@@ -1,8 +1,11 @@
 //! The glue between nginx and the decision core. nginx calls in through the tables of this file; every entry
 //! is an `extern "C"` function behind [`guard`], since a panic must not cross into C.
 
+mod api;
 mod block;
 mod conf;
+mod count;
+mod driver;
 mod environment;
 mod ext;
 mod guard;
@@ -10,11 +13,19 @@ mod header_filter;
 mod in_force;
 mod key_files;
 mod layout;
+mod peer;
+mod put_in_force;
 mod record;
 mod request;
+mod runtime;
+mod saving;
+mod shared;
 mod shim;
+mod ticks;
 mod upstream;
 mod variables;
+mod worker;
+mod zone;
 
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr;
@@ -51,8 +62,9 @@ pub static mut ngx_http_lobechat_canary_module: ngx_module_t = ngx_module_t {
     ctx: &raw const CONTEXT as *mut c_void,
     commands: &raw mut COMMANDS as *mut ngx_command_t,
     type_: NGX_HTTP_MODULE as ngx_uint_t,
-    init_module: Some(key_files::init_module),
-    init_process: Some(key_files::init_process),
+    init_module: Some(ticks::init_module),
+    init_process: Some(ticks::init_process),
+    exit_process: Some(ticks::exit_process),
     ..ngx_module_t::default()
 };
 
@@ -69,7 +81,7 @@ static CONTEXT: ngx_http_module_t = ngx_http_module_t {
 
 const ANYWHERE: u32 = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF;
 
-static mut COMMANDS: [ngx_command_t; 3] = [
+static mut COMMANDS: [ngx_command_t; 5] = [
     ngx_command_t {
         name: ngx::ngx_string!("lobechat_canary"),
         type_: (ANYWHERE | NGX_CONF_BLOCK | NGX_CONF_NOARGS | NGX_CONF_TAKE1) as ngx_uint_t,
@@ -82,6 +94,22 @@ static mut COMMANDS: [ngx_command_t; 3] = [
         name: ngx::ngx_string!("lobechat_canary_use"),
         type_: (ANYWHERE | NGX_CONF_TAKE1) as ngx_uint_t,
         set: Some(in_force::directive),
+        conf: NGX_HTTP_LOC_CONF_OFFSET,
+        offset: 0,
+        post: ptr::null_mut(),
+    },
+    ngx_command_t {
+        name: ngx::ngx_string!("lobechat_canary_zone"),
+        type_: (NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE12) as ngx_uint_t,
+        set: Some(zone::directive),
+        conf: NGX_HTTP_MAIN_CONF_OFFSET,
+        offset: 0,
+        post: ptr::null_mut(),
+    },
+    ngx_command_t {
+        name: ngx::ngx_string!("lobechat_canary_api"),
+        type_: (NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE1) as ngx_uint_t,
+        set: Some(api::directive),
         conf: NGX_HTTP_LOC_CONF_OFFSET,
         offset: 0,
         post: ptr::null_mut(),
@@ -118,14 +146,18 @@ extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
 extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: as in preconfiguration.
     let cf = unsafe { &mut *cf };
-    guard(NGX_ERROR as ngx_int_t, || match in_force::report(cf) {
-        Ok(()) => {
-            header_filter::install();
-            NGX_OK as ngx_int_t
+    guard(NGX_ERROR as ngx_int_t, || {
+        match in_force::report(cf).and_then(|()| zone::check(cf)) {
+            Ok(()) => {}
+            Err(error) => {
+                cf.emerg_at(&error);
+                return NGX_ERROR as ngx_int_t;
+            }
         }
-        Err(error) => {
-            cf.emerg_at(&error);
-            NGX_ERROR as ngx_int_t
+        header_filter::install();
+        match zone::add_default(cf).and_then(|()| count::install(cf)) {
+            Some(()) => NGX_OK as ngx_int_t,
+            None => NGX_ERROR as ngx_int_t,
         }
     })
 }

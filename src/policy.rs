@@ -1,22 +1,28 @@
 //! A policy: what one `lobechat_canary` block says, checked as a whole. Made by the builder, read by decisions.
 
 mod builder;
+mod rollout;
 mod shares;
 mod words;
 
 pub use self::builder::PolicyBuilder;
+pub use self::shares::explain_split;
 
 use std::cell::RefCell;
 
-use crate::config::{KeyFile, VariableId};
+use crate::config::{KeyFile, Place, VariableId};
 use crate::cookie_keys::CookieKeys;
+use crate::fallback::Fallback;
+use crate::generation::Generation;
 use crate::hash::Salt;
 use crate::identity::Identity;
+use crate::in_force::InForce;
 use crate::inputs::InputNames;
+use crate::ramp::Ramp;
 use crate::release::Release;
 use crate::remember::Remember;
+use crate::rollback::Rollback;
 use crate::route::Route;
-use crate::split::Split;
 use crate::user::UserSources;
 
 /// A checked policy. Release 0 is the stable one.
@@ -29,13 +35,24 @@ pub struct Policy {
     pub names: InputNames,
     pub users: UserSources,
     pub salt: Salt,
-    pub split: Split,
+    /// What the file by itself puts in force.
+    pub declared: InForce,
+    pub fallback: Fallback,
+    /// `None`: nobody is judged.
+    pub rollback: Option<Rollback>,
+    pub ramps: Vec<Ramp>,
+    /// A directive that needs a state file to keep its word.
+    pub needs_state: Option<Place>,
+    /// Tells one way of dealing users (salt, hash, user) from another.
+    pub dealt: u64,
     pub expose: bool,
     pub identities: Vec<Identity>,
     /// `claim $variable path`: the variables, and the slots of their claims.
     pub claim_variables: Vec<(VariableId, usize)>,
     /// Where a route says `remember=`.
     pub remember: Option<Remember>,
+    /// The random key of the remember and keep cookies, where no file has one.
+    pub random_key: Option<[u8; 32]>,
     /// The keys of the remember and keep cookies.
     pub cookie_keys: RefCell<CookieKeys>,
     /// The files that keys are in, to be read again when they change.
@@ -51,6 +68,32 @@ pub enum KeyUser {
 }
 
 impl Policy {
+    /// The ramp of a line of the file.
+    pub fn ramp_of(&self, line: usize) -> Option<&Ramp> {
+        self.ramps.iter().find(|ramp| ramp.release == line)
+    }
+
+    /// Whether a release that answers with this status has failed.
+    #[inline]
+    pub fn is_failure(&self, status: usize) -> bool {
+        match &self.rollback {
+            Some(rollback) => rollback.fail.contains(status),
+            None => status >= 500 || (470..=472).contains(&status),
+        }
+    }
+
+    /// Whether what users meet is compared: for verdicts, or for ramps.
+    pub fn is_judged(&self) -> bool {
+        self.rollback.is_some() || !self.ramps.is_empty()
+    }
+
+    /// What the lines of the file put behind their names, in their order.
+    pub fn generations(&self) -> impl Iterator<Item = Generation> {
+        let of =
+            |release: &Release| Generation::new(&self.name, &release.upstream, release.version.as_deref());
+        self.releases.iter().map(of)
+    }
+
     /// Takes new content of a key file. On an error, a sentence, the keys stay as they were. The other result is
     /// what an operator should know.
     pub fn load_keys(&self, user: KeyUser, text: &[u8]) -> Result<Vec<String>, String> {

@@ -3,6 +3,7 @@
 use semver::Version;
 
 use crate::config::{Place, arity, is_name, quote};
+use crate::control::State;
 use crate::percent::Percent;
 use crate::split::Anchor;
 
@@ -17,10 +18,12 @@ pub struct Release {
     pub from: Option<Anchor>,
     /// The version as written, for variables and headers.
     pub version: Option<Box<str>>,
+    /// `drain` or `down`, held above runtime.
+    pub state: State,
     pub place: Place,
 }
 
-const FORM: &str = "release name upstream [weight=P] [from=P|top] [version=V]";
+const FORM: &str = "release name upstream [weight=P] [from=P|top] [version=V] [drain | down]";
 
 impl Release {
     /// Parses the words after `release`; the first release of a policy is the stable one.
@@ -41,6 +44,7 @@ impl Release {
             weight: Percent::ZERO,
             from: None,
             version: None,
+            state: State::Up,
             place: place.clone(),
         };
         let mut seen: Vec<&[u8]> = Vec::new();
@@ -73,8 +77,22 @@ impl Release {
                 self.version = Some(parse_version(version)?.into());
                 Ok(())
             }
+            None if matches!(&*text, "drain" | "down") => self.held_in(&text, stable),
             _ => Err(format!("unknown parameter \"{text}\": write \"{FORM};\"")),
         }
+    }
+
+    fn held_in(&mut self, state: &str, stable: bool) -> Result<(), String> {
+        if stable {
+            return Err(format!(
+                "\"{state}\" is not allowed: the first release is the stable one, which has to serve"
+            ));
+        }
+        if self.state != State::Up {
+            return Err("\"drain\" and \"down\" exclude each other".to_owned());
+        }
+        self.state = State::parse(state).unwrap_or_default();
+        Ok(())
     }
 
     /// The text that errors and headers show where a version may be missing.

@@ -4,11 +4,16 @@
 //! from the stable release into that release and never between two others; lowering it gives back the last
 //! to come, first. Stacked ranges (as in `split_clients`) would shift every range behind the one that grows.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use crate::hash::HashMode;
 use crate::percent::Percent;
 
 /// Where a release's range starts, and the way it grows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Anchor {
     /// Grows up from here.
     Up(Percent),
@@ -24,6 +29,16 @@ impl Anchor {
             1 => Some(Anchor::Up(Percent::ZERO)),
             2 => Some(Anchor::Top),
             _ => None,
+        }
+    }
+}
+
+/// As `from=` has it.
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Anchor::Up(from) => from.fmt(f),
+            Anchor::Top => f.write_str("top"),
         }
     }
 }
@@ -46,6 +61,19 @@ pub enum SplitError {
     PastTop { release: usize, from: Percent, weight: Percent },
     Overlap { release: usize, other: usize },
     NotWhole { release: usize },
+}
+
+impl SplitError {
+    /// The release at fault.
+    pub fn release(&self) -> usize {
+        match *self {
+            SplitError::NoAnchor { release }
+            | SplitError::TooMuch { release }
+            | SplitError::PastTop { release, .. }
+            | SplitError::Overlap { release, .. }
+            | SplitError::NotWhole { release } => release,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +118,13 @@ impl Split {
     pub fn release_at(&self, position: u32) -> Option<usize> {
         let position = u64::from(position);
         self.ranges.iter().find(|r| r.start <= position && position < r.end).map(|r| r.release)
+    }
+
+    /// The same, with the first position of its range and the first one behind it.
+    pub fn range_at(&self, position: u32) -> Option<(usize, u64, u64)> {
+        let position = u64::from(position);
+        let range = self.ranges.iter().find(|r| r.start <= position && position < r.end)?;
+        Some((range.release, range.start, range.end))
     }
 
     pub fn mode(&self) -> HashMode {

@@ -40,7 +40,7 @@ fn policy(keys: &[(&str, &str)], lines: &str) -> Result<Policy, ConfigError> {
 /// What the identities make of a request: the claims asked for, each as one text, or why the last token is refused;
 /// `None` for no token.
 fn identify(policy: &Policy, request: &PlainRequest) -> Option<Result<Vec<String>, &'static str>> {
-    let decision = decide(policy, request).unwrap();
+    let decision = decide(policy, &policy.declared, request).unwrap();
     let outcome = decision.identity?;
     let claims = request.last_claims().filter(|_| outcome.failure.is_none());
     Some(match (outcome.failure, claims) {

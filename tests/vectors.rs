@@ -79,7 +79,7 @@ fn documented_buckets_of_policies() {
         (policy_named("lobe", text).unwrap(), "alice", 7091, 0),
     ] {
         let request = PlainRequest::default().header("X-Id", user);
-        let decision = decide(&policy, &request).unwrap();
+        let decision = decide(&policy, &policy.declared, &request).unwrap();
         assert_eq!((decision.bucket, decision.release), (Some(bucket), release), "{user}");
     }
 }
@@ -99,7 +99,7 @@ fn unleash_gradual_rollouts() {
         ));
         let request = line["stick_value"].as_str().map(|id| PlainRequest::default().header("X-Id", id));
         let request = request.unwrap_or_default();
-        let decision = decide(&policy, &request).unwrap();
+        let decision = decide(&policy, &policy.declared, &request).unwrap();
         assert_eq!(decision.release != STABLE, line["enabled"].as_bool().unwrap(), "{}", line["id"]);
         if let Some(normalized) = line["normalized_1_100"].as_u64() {
             let id = line["stick_value"].as_str().unwrap();
@@ -140,7 +140,7 @@ fn migrated(block: &Block) -> String {
             _ => percent(start).to_string(),
         };
         if value != "stable" {
-            writeln!(text, "release {value} b weight={} from={from}", percent(weight)).unwrap();
+            writeln!(text, "release {value} {value} weight={} from={from}", percent(weight)).unwrap();
         }
         start += weight;
     }
@@ -164,7 +164,7 @@ fn split_clients_as_recorded_from_nginx() {
             let key = unhex(&line["key_hex"]);
             let answer = line["answers"][index].as_str().unwrap();
             let request = PlainRequest::default().variable("key", &key);
-            let decision = decide(&policy, &request).unwrap();
+            let decision = decide(&policy, &policy.declared, &request).unwrap();
             let expected = match answer {
                 // nginx counts those without a key to the first share; here they are anonymous.
                 _ if key.is_empty() => {

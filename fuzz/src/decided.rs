@@ -11,7 +11,7 @@ use super::stand_ins::PlainRequest;
 
 /// Decides, checks that the parts of the decision agree with each other, and returns it.
 pub fn check<'r>(policy: &Policy, request: &'r PlainRequest) -> Decision<'r> {
-    let decision = decide(policy, request).expect("enough memory");
+    let decision = decide(policy, &policy.declared, request).expect("enough memory");
     let Decision { release, reason, user, bucket, .. } = &decision;
     let claims = claims(request, &decision);
     assert!(*release < policy.releases.len(), "release {release} of {}", policy.releases.len());
@@ -29,8 +29,8 @@ pub fn check<'r>(policy: &Policy, request: &'r PlainRequest) -> Decision<'r> {
         }
         (Reason::Split, None) => {
             let bucket = bucket.expect("a split without a bucket");
-            if policy.split.mode() == HashMode::Native {
-                assert_eq!(*release, policy.split.release_at(u32::from(bucket)).unwrap_or(STABLE));
+            if policy.declared.split.mode() == HashMode::Native {
+                assert_eq!(*release, policy.declared.split.release_at(u32::from(bucket)).unwrap_or(STABLE));
             }
         }
         (Reason::Anonymous, None) => assert_eq!((*release, *bucket), (STABLE, None)),
@@ -65,7 +65,7 @@ fn first_route(policy: &Policy, request: &PlainRequest, claims: Option<&Claims>)
 fn check_again(policy: &Policy, request: &PlainRequest, first: &Decision, verified: Option<&Claims>) {
     for pieces in [0, 1, 2, usize::MAX] {
         let request = request.short_of_memory(pieces);
-        match decide(policy, &request) {
+        match decide(policy, &policy.declared, &request) {
             Some(again) => {
                 let parts = |d: &Decision| {
                     (d.release, d.reason, d.bucket, d.user.visitor, d.user.id.to_vec(), d.identity)

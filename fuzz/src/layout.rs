@@ -36,9 +36,9 @@ pub fn weights(releases: &[Release]) -> Vec<(usize, Option<Anchor>)> {
 /// The release in the middle of a cell, on the scale of the policy's hash mode.
 pub fn release_of_cell(policy: &Policy, cell: usize) -> usize {
     use lobechat_canary::hash::HashMode;
-    let position = match policy.split.mode() {
+    let position = match policy.declared.split.mode() {
         HashMode::Native | HashMode::Unleash => cell as u32,
         HashMode::SplitClients => (((cell as u64 * 2 + 1) << 32) / (2 * CELLS as u64)) as u32,
     };
-    policy.split.release_at(position).unwrap_or(0)
+    policy.declared.split.release_at(position).unwrap_or(0)
 }

@@ -199,7 +199,7 @@ fn session_cookie(name: &str, value: &str) -> PlainRequest {
 
 /// What the identities of a policy say of a request.
 fn identify<'r>(policy: &Policy, request: &'r PlainRequest) -> (Option<&'r Claims>, Option<Outcome>) {
-    let decision = decide(policy, request).expect("enough memory");
+    let decision = decide(policy, &policy.declared, request).expect("enough memory");
     (decided::claims(request, &decision), decision.identity)
 }
 

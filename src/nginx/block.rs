@@ -12,6 +12,7 @@ use super::environment::NginxEnvironment;
 use super::ext::{ConfExt, bytes};
 use super::guard::guard;
 use super::key_files::{Stamp, Watched};
+use super::shared::Shared;
 use super::{NGX_CONF_ERROR, NGX_CONF_OK, context_index, upstream};
 use crate::config::ConfigError;
 use crate::policy::PolicyBuilder;
@@ -75,6 +76,7 @@ fn read(cf: &mut ngx_conf_t) -> Result<Option<*const PolicyConf>, ConfigError> {
             || policy.users.keep().is_some()
             || policy.remember.is_some(),
         used: Cell::new(false),
+        shared: Shared::new(&policy),
         policy,
         place,
     });

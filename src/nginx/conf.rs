@@ -8,7 +8,12 @@ use nginx_sys::*;
 use super::context_index;
 use super::ext::bytes;
 use super::key_files::Watched;
-use crate::config::Place;
+use super::shared::Shared;
+use super::zone::{ZoneConf, slot_name};
+use crate::api::Access;
+use crate::config::{Place, VariableId};
+use crate::control::State;
+use crate::generation::Generation;
 use crate::policy::Policy;
 
 /// The policies of one configuration, and the upstream name by which locations pass to them.
@@ -21,6 +26,10 @@ pub struct MainConf {
     pub variables: Vec<(Box<[u8]>, Place)>,
     /// The variables that `claim` lines declare, whatever the policy.
     pub claim_variables: Vec<Box<[u8]>>,
+    /// The variable `$remote_user`, where there is an API.
+    pub remote_user: Option<VariableId>,
+    /// `None`: there are no policies.
+    pub zone: Option<ZoneConf>,
 }
 
 impl Default for MainConf {
@@ -30,6 +39,8 @@ impl Default for MainConf {
             upstream: ptr::null_mut(),
             variables: Vec::new(),
             claim_variables: Vec::new(),
+            remote_user: None,
+            zone: None,
         }
     }
 }
@@ -42,6 +53,12 @@ impl MainConf {
     pub fn policies(&self) -> impl Iterator<Item = &PolicyConf> {
         // SAFETY: policies live as long as the configuration, as this does.
         self.policies.iter().map(|&policy| unsafe { &*policy })
+    }
+
+    /// The names of the slots that the policies need, and the generations of all releases.
+    pub fn slots_wanted(&self) -> (Vec<u64>, Vec<Generation>) {
+        let names = self.policies().map(|conf| slot_name(&conf.policy.name)).collect();
+        (names, self.policies().flat_map(|conf| conf.policy.generations()).collect())
     }
 
     pub fn find(&self, name: &[u8]) -> Option<&PolicyConf> {
@@ -60,8 +77,28 @@ pub struct PolicyConf {
     /// Whether answers may get header lines of ours.
     pub adds_headers: bool,
     pub watched: Vec<Watched>,
+    pub shared: Shared,
     /// Whether a server or location has it in force.
     pub used: Cell<bool>,
+}
+
+impl PolicyConf {
+    /// The line of the file that the name of a release stands for now.
+    #[inline]
+    pub fn line_of(&self, release: usize) -> usize {
+        self.shared.in_force().line_of(release)
+    }
+
+    /// The release whose name stands for a line of the file now.
+    pub fn release_of(&self, line: usize) -> usize {
+        self.shared.in_force().release_of(line)
+    }
+
+    /// Whether a release may take over from another one now.
+    #[inline]
+    pub fn may_serve(&self, release: usize) -> bool {
+        self.shared.in_force().roles.get(release).is_some_and(|role| role.state != State::Down)
+    }
 }
 
 /// What one level (http, server, location) says.
@@ -72,6 +109,8 @@ pub struct LevelConf {
     /// `lobechat_canary_use`, and where it stands.
     pub used: Option<(Use, Place)>,
     pub in_force: InForce,
+    /// `lobechat_canary_api`, right here.
+    pub api: Option<Access>,
 }
 
 pub enum Use {
@@ -116,4 +155,14 @@ pub fn main_conf_of<'a>(r: &ngx_http_request_t) -> &'a MainConf {
 pub fn host_of<'a>(upstream: *const ngx_http_upstream_srv_conf_t) -> &'a [u8] {
     // SAFETY: upstreams and their names live as long as their cycle's configuration.
     unsafe { bytes((*upstream).host) }
+}
+
+/// `None` for a configuration without an http block.
+pub fn main_conf<'a>(cycle: *const ngx_cycle_t) -> Option<&'a MainConf> {
+    // SAFETY: a cycle has a slot for each core module; that of http is null without its block, and has else a
+    // slot for each HTTP module, which create_main_conf has filled.
+    unsafe {
+        let http = (*(*cycle).conf_ctx.add(ngx_http_module.index)).cast::<ngx_http_conf_ctx_t>();
+        Some(&*(*http.as_ref()?.main_conf.add(context_index())).cast())
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use nginx_sys::*;
 
 use super::conf::MainConf;
-use super::ext::{ConfExt, bytes, ngx_str};
+use super::ext::{ConfExt, NO_MEMORY, bytes, ngx_str};
 use super::key_files::{self, Stamp};
 use super::shim::{canary_regex_compile, canary_regex_exec};
 use super::{context_index, variables};
@@ -46,12 +46,12 @@ impl Environment for NginxEnvironment<'_> {
     }
 
     fn read_file(&mut self, path: &[u8]) -> Result<Vec<u8>, String> {
-        let name = self.full_name(path)?;
+        let name = self.cf.full_name(path)?;
         std::fs::read(&name).map_err(|error| format!("cannot read file \"{name}\": {error}"))
     }
 
     fn read_key(&mut self, path: &[u8]) -> Result<(KeyFile, Vec<u8>), String> {
-        let path = self.full_name(path)?;
+        let path = self.cf.full_name(path)?;
         let (text, stamp, mode) =
             key_files::read(&path).map_err(|error| format!("cannot read key file \"{path}\": {error}"))?;
         self.stamps.push((path.clone(), stamp));
@@ -107,17 +107,6 @@ impl Environment for NginxEnvironment<'_> {
 }
 
 impl NginxEnvironment<'_> {
-    /// Relative to the directory of the configuration.
-    fn full_name(&mut self, path: &[u8]) -> Result<String, String> {
-        let mut name = self.cf.copy(path).ok_or(NO_MEMORY)?;
-        // SAFETY: the name is null-terminated, as ngx_conf_full_name wants it.
-        if unsafe { ngx_conf_full_name(self.cf.cycle, &raw mut name, 1) } != NGX_OK as ngx_int_t {
-            return Err(NO_MEMORY.to_owned());
-        }
-        // SAFETY: ngx_conf_full_name leaves a name in the configuration's pool.
-        Ok(String::from_utf8_lossy(unsafe { bytes(name) }).into_owned())
-    }
-
     /// As nginx's own `env NAME;` does: without it workers, and the binary after an upgrade, would not have it.
     fn keep_in_environment(&mut self, name: &[u8]) -> Option<()> {
         let copy = self.cf.copy(name)?;
@@ -130,8 +119,6 @@ impl NginxEnvironment<'_> {
         }
     }
 }
-
-const NO_MEMORY: &str = "out of memory";
 
 /// A regular expression of nginx's. Matching leaves the captures of requests alone.
 #[derive(Debug)]

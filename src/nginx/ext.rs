@@ -39,9 +39,13 @@ pub trait ConfExt {
     fn allocate<T>(&mut self, value: T) -> *mut T;
     /// A copy of `text` in the configuration's pool, with a zero byte behind it, as nginx's own words have one.
     fn copy(&mut self, text: &[u8]) -> Option<ngx_str_t>;
+    /// A path, relative to the directory of the configuration.
+    fn full_name(&mut self, path: &[u8]) -> Result<String, String>;
     /// The main configuration of the HTTP module with this index.
     fn http_main_conf<'a, T>(&self, index: usize) -> &'a mut T;
 }
+
+pub const NO_MEMORY: &str = "out of memory";
 
 impl ConfExt for ngx_conf_t {
     fn words<'a>(&self) -> &'a [ngx_str_t] {
@@ -96,6 +100,16 @@ impl ConfExt for ngx_conf_t {
     fn copy(&mut self, text: &[u8]) -> Option<ngx_str_t> {
         let copy = pool_copy(self.pool, &[text, b"\0"].concat())?;
         Some(ngx_str_t { len: text.len(), ..copy })
+    }
+
+    fn full_name(&mut self, path: &[u8]) -> Result<String, String> {
+        let mut name = self.copy(path).ok_or(NO_MEMORY)?;
+        // SAFETY: the name is null-terminated, as ngx_conf_full_name wants it.
+        if unsafe { ngx_conf_full_name(self.cycle, &raw mut name, 1) } != NGX_OK as ngx_int_t {
+            return Err(NO_MEMORY.to_owned());
+        }
+        // SAFETY: ngx_conf_full_name leaves a name in the configuration's pool.
+        Ok(String::from_utf8_lossy(unsafe { bytes(name) }).into_owned())
     }
 
     fn http_main_conf<'a, T>(&self, index: usize) -> &'a mut T {

@@ -6,13 +6,14 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nginx_sys::*;
 
-use super::conf::{PolicyConf, host_of, policy_of};
+use super::conf::{PolicyConf, policy_of};
+use super::count;
 use super::ext::{bytes, ngx_str, pool_copy, write_log};
 use super::guard::guard;
 use super::record::{Decided, known_decision};
 use super::request::{View, for_each_line, now};
-use super::shim::{canary_connection_is_tls, canary_request_cached};
-use super::upstream::{NAME, is_delegated};
+use super::shim::canary_connection_is_tls;
+use super::upstream::{answering, is_cached, is_passed};
 use crate::cache_control::{SHARED_CACHE_HEADERS, make_private};
 use crate::inputs::Lengths;
 use crate::navigation::{is_navigation, is_prefetch};
@@ -35,7 +36,8 @@ pub fn install() {
 unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request whose header is about to go out.
     let request = unsafe { &mut *r };
-    let concerned = ptr::eq(request.main, r) && policy_of(request).is_some_and(|conf| conf.adds_headers);
+    let concerned = ptr::eq(request.main, r)
+        && policy_of(request).is_some_and(|conf| conf.adds_headers || count::is_stream(request));
     let failed = concerned && fails(request);
     let next = NEXT.load(Ordering::Relaxed);
     if failed || next.is_null() {
@@ -56,11 +58,18 @@ fn fails(r: &mut ngx_http_request_t) -> bool {
 
 /// `None` when memory is short.
 fn answer(r: &mut ngx_http_request_t) -> Option<()> {
-    let Some((conf, decided)) = known_decision(r).filter(|_| r.headers_out.status >= 200) else {
+    let Some((conf, decided)) = known_decision(r) else {
         return Some(());
     };
-    if is_served(r, conf, decided) {
-        served(r, conf, decided)?;
+    if count::is_stream(r) {
+        count::header(r, conf, decided);
+    }
+    if !conf.adds_headers || r.headers_out.status < 200 {
+        return Some(());
+    }
+    let line = answering(r, decided);
+    if is_served(r, conf, line) {
+        served(r, conf, decided, line)?;
     }
     // SAFETY: a main request, which outlives the view.
     if (decided.remember || decided.keep) && !is_prefetch(&unsafe { View::new(r) }) {
@@ -70,10 +79,11 @@ fn answer(r: &mut ngx_http_request_t) -> Option<()> {
 }
 
 /// What only the answer of a release carries.
-fn served(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> Option<()> {
+fn served(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided, line: usize) -> Option<()> {
     if conf.policy.expose {
-        push_header(r, "X-LobeChat-Release", conf.policy.releases[decided.release].name.as_bytes())?;
-        push_header(r, "Server-Timing", conf.server_timings[decided.release].as_bytes())?;
+        let release = conf.release_of(line);
+        push_header(r, "X-LobeChat-Release", conf.policy.releases[release].name.as_bytes())?;
+        push_header(r, "Server-Timing", conf.server_timings[line].as_bytes())?;
     }
     let today = today();
     let is_due = match decided.visitor {
@@ -89,27 +99,13 @@ fn served(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> O
     Some(())
 }
 
-/// Whether the body comes from the release that was decided, or from its cache entry.
+/// Whether the body comes from the upstream of `line`, the one that answers, or from its cache entry.
 ///
 /// nginx's own pages come after the upstream has been finalized, which clears `cleanup`.
-fn is_served(r: &ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> bool {
-    let release = conf.upstreams[decided.release];
+fn is_served(r: &ngx_http_request_t, conf: &PolicyConf, line: usize) -> bool {
     // SAFETY: an upstream belongs to its request.
-    let Some(u) = (unsafe { r.upstream.as_ref() }) else {
-        return false;
-    };
-    // SAFETY: the accessor only reads.
-    if unsafe { canary_request_cached(ptr::from_ref(r).cast_mut()) } != 0 {
-        // A cached answer is sent before a peer is chosen. With a variable pass the name tells.
-        let names_release = |name: &ngx_http_upstream_resolved_t| {
-            // SAFETY: the host lives in the request's pool.
-            let host = unsafe { bytes(name.host) };
-            host == host_of(release) || host == NAME.as_bytes()
-        };
-        // SAFETY: `resolved` belongs to the upstream.
-        return is_delegated(r, u) || unsafe { u.resolved.as_ref() }.is_some_and(names_release);
-    }
-    !u.cleanup.is_null() && u.upstream == release
+    let live = unsafe { r.upstream.as_ref() }.is_some_and(|u| !u.cleanup.is_null());
+    is_passed(r, conf, line) && (live || is_cached(r))
 }
 
 fn is_html(r: &ngx_http_request_t) -> bool {
@@ -209,7 +205,7 @@ fn keep_from_shared_caches(r: &mut ngx_http_request_t) -> Option<()> {
 }
 
 /// Adds a line to the answer. The name is static, the value is copied.
-fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: &[u8]) -> Option<()> {
+pub fn push_header(r: &mut ngx_http_request_t, name: &'static str, value: &[u8]) -> Option<()> {
     let value = pool_copy(r.pool, value)?;
     // SAFETY: the list is the answer's; ngx_list_push leaves memory as it was, so every field is written.
     unsafe {

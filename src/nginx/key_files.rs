@@ -1,8 +1,7 @@
 //! Files with keys: read by the master with the configuration, and again by each worker, with its own rights, when they
-//! have changed. A timer looks at them twice a second: a stat, as nginx itself does for its open file cache,
+//! have changed. Each tick looks at them, twice a second: a stat, as nginx itself does for its open file cache,
 //! and for a change the read of a small file. Requests never wait for it.
 
-use core::ffi::{CStr, c_char};
 use std::cell::Cell;
 use std::fs::Metadata;
 use std::io::{Error, ErrorKind, Read};
@@ -11,17 +10,11 @@ use std::path::Path;
 
 use nginx_sys::*;
 
-use super::conf::{MainConf, PolicyConf};
-use super::context_index;
+use super::conf::{MainConf, PolicyConf, main_conf};
 use super::ext::{log_at, write_log};
-use super::guard::guard;
-use super::shim::canary_every;
+use super::worker::Worker;
 use crate::config::KeyFile;
 use crate::policy::KeyUser;
-
-/// Milliseconds between two looks. A change is taken up at the second look that finds the same, so that nothing
-/// is read that is still being written.
-const INTERVAL: ngx_msec_t = 500;
 
 /// More than any set of keys; bytes.
 const LARGEST: u64 = 1 << 20;
@@ -42,7 +35,8 @@ pub struct Watched {
     user: KeyUser,
     /// The state that was read, or could not be; `None`: there is no file.
     done: Cell<Option<Stamp>>,
-    /// The state at the last look.
+    /// The state at the last look. A change is taken up at the second look that finds the same, so that nothing is read that
+    /// is still being written.
     seen: Cell<Option<Stamp>>,
 }
 
@@ -78,46 +72,25 @@ impl Stamp {
     }
 }
 
-/// Called in each process that serves requests, once it has its rights.
-pub extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
-    guard(NGX_OK as ngx_int_t, || {
-        // SAFETY: set before a process begins its work. Those that tend caches serve no requests.
-        if unsafe { ngx_process } == NGX_PROCESS_HELPER as ngx_uint_t {
-            return NGX_OK as ngx_int_t;
-        }
-        // A file may have changed between the master's look and now.
-        let mut watched = false;
-        for_each(cycle, |conf, file| {
-            watched = true;
-            look(conf, file, true);
-        });
-        // Each timer more costs each request a few instructions.
-        if watched {
-            // SAFETY: nginx has set up its timers by now; `tick` is there as long as the module.
-            unsafe { canary_every(INTERVAL, Some(tick)) };
-        }
-        NGX_OK as ngx_int_t
-    })
+/// Called as a process begins. Whether there are files to watch.
+pub fn start(cycle: *mut ngx_cycle_t) -> bool {
+    // A file may have changed between the master's look and now.
+    let mut watched = false;
+    for_each(cycle, |conf, file| {
+        watched = true;
+        look(conf, file, true);
+    });
+    watched
 }
 
-extern "C" fn tick() {
+pub fn tick() {
     // SAFETY: ngx_cycle is the cycle that this process serves.
-    guard((), || for_each(unsafe { ngx_cycle }, |conf, watched| look(conf, watched, false)));
+    for_each(unsafe { ngx_cycle }, |conf, watched| look(conf, watched, false));
 }
 
 fn for_each(cycle: *const ngx_cycle_t, mut visit: impl FnMut(&PolicyConf, &Watched)) {
     for conf in main_conf(cycle).into_iter().flat_map(MainConf::policies) {
         conf.watched.iter().for_each(|watched| visit(conf, watched));
-    }
-}
-
-/// `None` for a configuration without an http block.
-fn main_conf<'a>(cycle: *const ngx_cycle_t) -> Option<&'a MainConf> {
-    // SAFETY: a cycle has a slot for each core module; that of http is null without its block, and has else a
-    // slot for each HTTP module, which create_main_conf has filled.
-    unsafe {
-        let http = (*(*cycle).conf_ctx.add(ngx_http_module.index)).cast::<ngx_http_conf_ctx_t>();
-        Some(&*(*http.as_ref()?.main_conf.add(context_index())).cast())
     }
 }
 
@@ -156,77 +129,24 @@ fn report(level: u32, message: &str) {
     write_log(log, if worker == 0 { level } else { NGX_LOG_INFO }, message);
 }
 
-/// Called in the master, and by `nginx -t`, once the configuration is complete: warns of files that workers will not be
-/// able to read again.
-pub extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
-    guard(NGX_OK as ngx_int_t, || {
-        // SAFETY: the core module has made its configuration.
-        let core =
-            unsafe { &*(*(*cycle).conf_ctx.add(ngx_core_module.index).cast::<*const ngx_core_conf_t>()) };
-        // SAFETY: geteuid has no conditions. Only root can give workers other rights than its own.
-        if unsafe { geteuid() } == 0 && core.user != 0 {
-            let worker = Worker::new(core);
-            for_each(cycle, |_, watched| {
-                if let Some(obstacle) = worker.obstacle(Path::new(&watched.file.path)) {
-                    let message = worker.advice(&watched.file.path, obstacle);
-                    // SAFETY: the cycle's log is live.
-                    log_at(unsafe { (*cycle).log }, NGX_LOG_WARN, &message, &watched.file.place);
-                }
-            });
+/// Called in the master, and by `nginx -t`: warns of files that workers will not be able to read again.
+pub fn warn(cycle: *mut ngx_cycle_t) {
+    let Some(worker) = Worker::of(cycle) else {
+        return;
+    };
+    for_each(cycle, |_, watched| {
+        if let Some(obstacle) = worker.obstacle(Path::new(&watched.file.path), 0o4) {
+            let message = advice(&worker, &watched.file.path, obstacle);
+            // SAFETY: the cycle's log is live.
+            log_at(unsafe { (*cycle).log }, NGX_LOG_WARN, &message, &watched.file.place);
         }
-        NGX_OK as ngx_int_t
-    })
+    });
 }
 
-/// The rights of a worker.
-struct Worker {
-    name: String,
-    user: u32,
-    groups: Vec<u32>,
-}
-
-impl Worker {
-    fn new(core: &ngx_core_conf_t) -> Worker {
-        let mut groups: [gid_t; 64] = [core.group; 64];
-        let mut count = groups.len() as i32;
-        let username: *const c_char = core.username;
-        // SAFETY: username is null or a name that lives as long as the configuration; count says how much room there is.
-        let name = unsafe {
-            if username.is_null() {
-                return Worker { name: core.user.to_string(), user: core.user, groups: vec![core.group] };
-            }
-            if getgrouplist(username, core.group, groups.as_mut_ptr(), &raw mut count) < 0 {
-                count = groups.len() as i32;
-            }
-            CStr::from_ptr(username).to_string_lossy().into_owned()
-        };
-        let count = usize::try_from(count).unwrap_or_default().min(groups.len());
-        Worker { name, user: core.user, groups: groups[..count].to_vec() }
-    }
-
-    /// The file, or the first directory above it, that this worker has no way into.
-    fn obstacle<'p>(&self, path: &'p Path) -> Option<&'p Path> {
-        let above = path.ancestors().skip(1).filter(|dir| !self.may(dir, 0o1)).last();
-        above.or_else(|| (!self.may(path, 0o4)).then_some(path))
-    }
-
-    fn may(&self, path: &Path, right: u32) -> bool {
-        let Ok(metadata) = std::fs::metadata(path) else {
-            return true; // said elsewhere
-        };
-        let shift = match () {
-            () if metadata.uid() == self.user => 6,
-            () if self.groups.contains(&metadata.gid()) => 3,
-            () => 0,
-        };
-        metadata.mode() >> shift & right != 0
-    }
-
-    fn advice(&self, path: &str, obstacle: &Path) -> String {
-        let (name, obstacle) = (&self.name, obstacle.display());
-        let mode = if obstacle.to_string() == path { "640" } else { "g+x" };
-        format!(
-            "a worker, which runs as \"{name}\", cannot read key file \"{path}\" again when it changes: re-reading needs \"chgrp {name} {obstacle}; chmod {mode} {obstacle}\""
-        )
-    }
+fn advice(worker: &Worker, path: &str, obstacle: &Path) -> String {
+    let (name, obstacle) = (&worker.name, obstacle.display());
+    let mode = if obstacle.to_string() == path { "640" } else { "g+x" };
+    format!(
+        "a worker, which runs as \"{name}\", cannot read key file \"{path}\" again when it changes: re-reading needs \"chgrp {name} {obstacle}; chmod {mode} {obstacle}\""
+    )
 }

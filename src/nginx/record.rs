@@ -3,6 +3,7 @@
 //! A module's slot in `r->ctx` is cleared by internal redirects. The values of variables survive them and are
 //! shared with subrequests, so the records hang on a variable that nobody reads.
 
+use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,13 +12,19 @@ use nginx_sys::*;
 use super::conf::{PolicyConf, policy_of};
 use super::ext::{bytes, ngx_str};
 use super::request::View;
+use crate::attempts::Attempts;
 use crate::decision::{Decision, Reason, decide};
 use crate::identity::Outcome;
 use crate::user::Visitor;
 
 /// A decision, free of borrows: `user` lies in memory of the request.
 pub struct Decided {
+    /// By its name.
     pub release: usize,
+    /// The line of the file whose upstream and version the name stood for.
+    pub line: usize,
+    /// Of what was in force.
+    pub epoch: u64,
     pub reason: Reason,
     pub bucket: Option<u16>,
     pub visitor: Visitor,
@@ -26,6 +33,10 @@ pub struct Decided {
     /// Whether the answer has to carry a cookie that keeps the user id.
     pub keep: bool,
     pub identity: Option<Outcome>,
+    /// What has been counted of the request under this decision.
+    pub counted: Cell<u32>,
+    /// See `attempts`.
+    attempts: Cell<*const Attempts>,
     user: ngx_str_t,
     /// The values of the policy's claim variables, in their order; null without claims.
     claims: *const ngx_str_t,
@@ -36,6 +47,19 @@ impl Decided {
     pub fn user(&self) -> &[u8] {
         // SAFETY: the id lies in the request's headers, its variables or its pool, as does this record.
         unsafe { bytes(self.user) }
+    }
+
+    /// What became of the client's request under this decision. `None`: it has not been passed to `lobechat_canary`, or
+    /// not yet.
+    pub fn attempts(&self) -> Option<&Attempts> {
+        // SAFETY: see set_attempts.
+        unsafe { self.attempts.get().as_ref() }
+    }
+
+    /// # Safety
+    /// `attempts` must live as long as the main request.
+    pub unsafe fn set_attempts(&self, attempts: *const Attempts) {
+        self.attempts.set(attempts);
     }
 
     /// The value of the policy's claim variable `index`; empty without a claim.
@@ -73,6 +97,20 @@ pub fn known_decision<'r>(r: &ngx_http_request_t) -> Option<(&'r PolicyConf, &'r
     Some((conf, find(newest, conf)?.decided.as_ref()?))
 }
 
+/// The decisions of a client request, under all policies, the newest first.
+pub fn for_each_decision<'r>(r: &ngx_http_request_t, mut visit: impl FnMut(&'r PolicyConf, &'r Decided)) {
+    // SAFETY: see newest; policies live as long as the requests of their configuration.
+    unsafe {
+        let mut record: *const Record = *newest(r);
+        while let Some(Record { policy, decided, next }) = record.as_ref() {
+            if let Some(decided) = decided {
+                visit(&**policy, decided);
+            }
+            record = *next;
+        }
+    }
+}
+
 /// Where a client request keeps its newest record; null before the first one. Valid as long as the request.
 fn newest(r: &ngx_http_request_t) -> *mut *mut Record {
     // SAFETY: a request and its subrequests share their variables: a value for every index that nginx gave out,
@@ -107,16 +145,24 @@ fn take<'r>(
         }
         record.write(Record { policy: conf, decided: None, next: *newest });
         *newest = record;
-        let view = View::new(main);
-        let Decision { release, reason, user, bucket, remember, identity } = decide(&conf.policy, &view)?;
+        let view = View::new(main).counting_in(conf.shared.policy());
+        let in_force = conf.shared.refreshed(&conf.policy);
+        let Decision { release, reason, user, bucket, remember, identity } =
+            decide(&conf.policy, &in_force, &view)?;
+        let (line, epoch) = (in_force.line_of(release), in_force.epoch);
+        drop(in_force);
         (*record).decided = Some(Decided {
             release,
+            line,
+            epoch,
             reason,
             bucket,
             visitor: user.visitor,
             remember,
             keep: user.keep,
             identity,
+            counted: Cell::new(0),
+            attempts: Cell::new(ptr::null()),
             user: ngx_str(user.id),
             claims: view.claim_values(&conf.policy)?,
         });

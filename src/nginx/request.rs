@@ -13,19 +13,27 @@ use crate::failure::Failure;
 use crate::identity::Kind;
 use crate::inputs::{Lengths, Request};
 use crate::policy::Policy;
+use crate::zone::PolicySlot;
 
 /// The main request of a client, for as long as a decision or a filter looks at it.
 pub struct View<'r> {
     main: *mut ngx_http_request_t,
     lifetime: core::marker::PhantomData<&'r ngx_http_request_t>,
     claims: OnceCell<Rc<Claims>>,
+    /// Where tokens that give no claims are counted.
+    counted_in: Option<&'r PolicySlot>,
 }
 
-impl View<'_> {
+impl<'r> View<'r> {
     /// # Safety
     /// `main` must be a main request that outlives the view.
     pub unsafe fn new(main: *mut ngx_http_request_t) -> Self {
-        View { main, lifetime: core::marker::PhantomData, claims: OnceCell::new() }
+        View { main, lifetime: core::marker::PhantomData, claims: OnceCell::new(), counted_in: None }
+    }
+
+    /// For a decision that counts.
+    pub fn counting_in(self, slot: Option<&'r PolicySlot>) -> Self {
+        View { counted_in: slot, ..self }
     }
 
     /// The values of a policy's claim variables, in their order and in memory of the request; null without any. `None` when
@@ -151,6 +159,9 @@ impl Request for View<'_> {
     }
 
     fn token_refused(&self, kind: Kind, failure: Failure) {
+        if let Some(slot) = self.counted_in {
+            slot.count_identity_failure(kind, failure);
+        }
         // SAFETY: a request has a connection, and that a log and an address.
         unsafe {
             let connection = (*self.main).connection;

@@ -3,16 +3,19 @@
 //!
 //! The name is registered before the configuration is read, so `proxy_pass http://lobechat_canary;` is a
 //! static pass with everything that goes with it. At request time the peers of the release's upstream are
-//! set up in its place; balancing, keepalive and TLS sessions stay the core's.
+//! asked in its place; balancing, keepalive and TLS sessions stay the core's.
 
-use core::{mem, slice};
+use core::{mem, ptr, slice};
 
 use nginx_sys::*;
 
-use super::conf::{MainConf, PolicyConf, main_conf_of};
+use super::conf::{MainConf, PolicyConf, host_of, main_conf_of};
 use super::ext::{ConfExt, bytes, ngx_str, write_log};
 use super::guard::guard;
-use super::{context_index, record};
+use super::record::Decided;
+use super::shim::canary_request_cached;
+use super::{context_index, peer, record};
+use crate::attempts::Attempts;
 use crate::config::ConfigError;
 
 pub const NAME: &str = "lobechat_canary";
@@ -116,33 +119,22 @@ pub fn is_passed_to(cf: &ngx_conf_t, upstream: *const ngx_http_upstream_srv_conf
     }
 }
 
-/// Chooses the release of a request, and lets its upstream choose the peer.
+/// Has the release of a request decided, and lets its upstream choose the peer.
 extern "C" fn init_peer(r: *mut ngx_http_request_t, _: *mut ngx_http_upstream_srv_conf_t) -> ngx_int_t {
     guard(NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx passes a live request, whose upstream it is setting up.
         let request = unsafe { &*r };
-        let Some(inner) = record::decision(request).map(|(conf, decided)| conf.upstreams[decided.release])
-        else {
-            report_no_policy(request);
-            return NGX_ERROR as ngx_int_t;
-        };
-        // SAFETY: the upstream of a release lives as long as the configuration, and every upstream has got its
-        // peer.init by now. `upstream` must be the inner one: nginx takes names of resolved peers from it.
-        unsafe {
-            let u = &mut *request.upstream;
-            u.upstream = inner;
-            #[cfg(ngx_feature = "http_ssl")]
-            {
-                u.ssl_name = (*inner).host;
-            }
-            match (*inner).peer.init {
-                Some(init) => init(r, inner),
-                None => NGX_ERROR as ngx_int_t,
+        match record::decision(request) {
+            Some((conf, decided)) => peer::set_up(r, conf, decided),
+            None => {
+                report_no_policy(request);
+                NGX_ERROR as ngx_int_t
             }
         }
     })
 }
 
+#[cold]
 fn report_no_policy(r: &ngx_http_request_t) {
     // SAFETY: loc_conf has the core's configuration, whose name lives as long as it.
     let location = unsafe {
@@ -159,6 +151,41 @@ fn report_no_policy(r: &ngx_http_request_t) {
 
 /// Whether a request is passed, statically, to our upstream.
 pub fn is_delegated(r: &ngx_http_request_t, u: &ngx_http_upstream_t) -> bool {
-    // SAFETY: a created upstream has its location's configuration.
-    unsafe { (*u.conf).upstream == main_conf_of(r).upstream }
+    // SAFETY: an upstream points to its location's configuration; not yet while the name of a pass is being made.
+    unsafe { u.conf.as_ref() }.is_some_and(|conf| conf.upstream == main_conf_of(r).upstream)
+}
+
+/// Whether the answer to a request comes from a cache.
+pub fn is_cached(r: &ngx_http_request_t) -> bool {
+    // SAFETY: the accessor only reads.
+    unsafe { canary_request_cached(ptr::from_ref(r).cast_mut()) != 0 }
+}
+
+/// The line of the file whose upstream answers a main request: the decided one, unless another has taken over. Caches hold answers of the
+/// decided one only.
+pub fn answering(r: &ngx_http_request_t, decided: &Decided) -> usize {
+    // SAFETY: an upstream belongs to its request.
+    let delegated = unsafe { r.upstream.as_ref() }.is_some_and(|u| is_delegated(r, u));
+    let attempts = decided.attempts().filter(|_| delegated && !is_cached(r));
+    attempts.map_or(decided.line, Attempts::served)
+}
+
+/// Whether a main request goes to the upstream of `line`, or gets what a cache has of it.
+pub fn is_passed(r: &ngx_http_request_t, conf: &PolicyConf, line: usize) -> bool {
+    let release = conf.upstreams[line];
+    // SAFETY: an upstream belongs to its request.
+    let Some(u) = (unsafe { r.upstream.as_ref() }) else {
+        return false;
+    };
+    if !is_cached(r) {
+        return u.upstream == release;
+    }
+    // A cached answer is sent before a peer is chosen. With a variable pass the name tells.
+    let names_release = |name: &ngx_http_upstream_resolved_t| {
+        // SAFETY: the host lives in the request's pool.
+        let host = unsafe { bytes(name.host) };
+        host == host_of(release) || host == NAME.as_bytes()
+    };
+    // SAFETY: `resolved` belongs to the upstream.
+    is_delegated(r, u) || unsafe { u.resolved.as_ref() }.is_some_and(names_release)
 }

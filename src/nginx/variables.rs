@@ -1,4 +1,5 @@
 //! The `$lobechat_canary_…` variables: each reads the decision, and has it taken if nothing has before.
+//! `$lobechat_canary_served` also reads what became of the request, so its value may change.
 
 use nginx_sys::*;
 
@@ -6,6 +7,7 @@ use super::conf::PolicyConf;
 use super::ext::{ngx_str, pool_copy};
 use super::guard::guard;
 use super::record::{Decided, decision};
+use super::upstream::answering;
 use crate::identity::Outcome;
 
 /// A value that lives in the configuration, or was just made for a request.
@@ -16,18 +18,15 @@ enum Value<'a> {
 
 type Read = for<'a> fn(&'a PolicyConf, &'a Decided) -> Option<Value<'a>>;
 
-const VARIABLES: [(&str, Read); 8] = [
+const VARIABLES: [(&str, Read); 9] = [
     ("lobechat_canary_release", |conf, decided| {
         Some(Value::Kept(conf.policy.releases[decided.release].name.as_bytes()))
     }),
     ("lobechat_canary_version", |conf, decided| {
-        conf.policy.releases[decided.release]
-            .version
-            .as_deref()
-            .map(|version| Value::Kept(version.as_bytes()))
+        conf.policy.releases[decided.line].version.as_deref().map(|version| Value::Kept(version.as_bytes()))
     }),
     ("lobechat_canary_upstream", |conf, decided| {
-        Some(Value::Kept(&conf.policy.releases[decided.release].upstream))
+        Some(Value::Kept(&conf.policy.releases[decided.line].upstream))
     }),
     ("lobechat_canary_reason", |_, decided| Some(Value::Kept(decided.reason.name().as_bytes()))),
     ("lobechat_canary_rule", |conf, decided| {
@@ -38,6 +37,7 @@ const VARIABLES: [(&str, Read); 8] = [
         let pseudonym = || Value::Made(format!("{:016x}", conf.policy.salt.pseudonym(decided.user())));
         (!decided.user().is_empty()).then(pseudonym)
     }),
+    ("lobechat_canary_epoch", |_, decided| Some(Value::Made(decided.epoch.to_string()))),
     ("lobechat_canary_identity", |_, decided| {
         decided.identity.map(|Outcome { kind, failure }| match failure {
             None => Value::Kept(kind.name().as_bytes()),
@@ -45,6 +45,8 @@ const VARIABLES: [(&str, Read); 8] = [
         })
     }),
 ];
+
+const SERVED: &str = "lobechat_canary_served";
 
 /// Registers the variables. They are not cacheable: a cacheable one that is read at server level, before
 /// a policy is in force, would stay empty. `None`: nginx has logged why not.
@@ -58,6 +60,10 @@ pub fn register(cf: &mut ngx_conf_t) -> Option<()> {
         variable.get_handler = Some(get);
         variable.data = index;
     }
+    let mut name = ngx_str(SERVED.as_bytes());
+    // SAFETY: nginx copies the name.
+    unsafe { ngx_http_add_variable(cf, &raw mut name, NGX_HTTP_VAR_NOCACHEABLE as ngx_uint_t).as_mut() }?
+        .get_handler = Some(get_served);
     Some(())
 }
 
@@ -88,6 +94,22 @@ extern "C" fn get_claim(
         let index = conf.policy.claim_variables.iter().position(|(variable, _)| variable.0 == data)?;
         Some(Value::Kept(decided.claim(index))).filter(|_| !decided.claim(index).is_empty())
     })
+}
+
+extern "C" fn get_served(
+    r: *mut ngx_http_request_t,
+    v: *mut ngx_http_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    let result = answer(r, v, |conf, decided| {
+        // SAFETY: nginx passes a live request, which has a main request.
+        let release = conf.release_of(answering(unsafe { &*(*r).main }, decided));
+        Some(Value::Kept(conf.policy.releases[release].name.as_bytes()))
+    });
+    // SAFETY: nginx passes the value to fill. A log takes a valid one as it is, though a script has read it before the
+    // release was asked.
+    unsafe { (*v).set_valid(0) };
+    result
 }
 
 fn answer<'a>(

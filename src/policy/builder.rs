@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use super::rollout::{self, Rollout};
 use super::shares::split;
 use super::words::{at, once, one_of, parse_flag};
 use super::{KeyUser, Policy};
@@ -12,12 +13,16 @@ use crate::config::{
 use crate::cookie_keys::CookieKeys;
 use crate::hash::{HashMode, Salt};
 use crate::identity::Identity;
+use crate::in_force::InForce;
 use crate::inputs::InputNames;
 use crate::release::Release;
 use crate::remember::Remember;
 use crate::route::Route;
 use crate::set_cookie;
 use crate::user::UserSources;
+
+/// More would not fit into their place in the shared zone.
+const MAX_RELEASES: usize = 16;
 
 /// A policy while its block is being read.
 #[derive(Debug)]
@@ -31,6 +36,9 @@ pub struct PolicyBuilder {
     users: Option<UserSources>,
     salt: Option<Salt>,
     hash: Option<HashMode>,
+    rollout: rollout::Lines,
+    /// The words after `user`.
+    user_text: Vec<u8>,
     expose: Option<bool>,
     identities: Vec<Identity>,
     claim_variables: Vec<(VariableId, usize)>,
@@ -61,6 +69,8 @@ impl PolicyBuilder {
             users: None,
             salt: None,
             hash: None,
+            rollout: rollout::Lines::default(),
+            user_text: Vec::new(),
             expose: None,
             identities: Vec::new(),
             claim_variables: Vec::new(),
@@ -103,6 +113,10 @@ impl PolicyBuilder {
             b"user" => {
                 let users =
                     UserSources::parse(words, &self.name, &self.visitor_cookie, &mut self.names, env)?;
+                // How long a cookie keeps an id deals nobody anew.
+                let sources: Vec<&[u8]> =
+                    words.iter().filter(|word| !word.starts_with(b"keep=")).copied().collect();
+                self.user_text = sources.join(&0);
                 once("user", &mut self.users, users)
             }
             b"salt" => match words {
@@ -113,6 +127,9 @@ impl PolicyBuilder {
                 let mode = one_of("hash", words, "native | unleash | split_clients", HashMode::parse)?;
                 once("hash", &mut self.hash, mode)
             }
+            b"fallback" => self.rollout.fallback(words, place),
+            b"rollback" => self.rollout.rollback(words, place),
+            b"ramp" => self.rollout.ramp(words, place),
             b"identity" => {
                 let (identity, file) = Identity::parse(words, &mut self.names, env)?;
                 self.key_files.extend(file.map(|file| (file, KeyUser::Identity(self.identities.len()))));
@@ -127,7 +144,7 @@ impl PolicyBuilder {
             }
             b"include" => Err(arity("include", "include file | mask")),
             _ => Err(format!(
-                "unknown directive {} in \"lobechat_canary\" block: it takes release, route, user, salt, hash, identity, claim, cookie_key, expose and include",
+                "unknown directive {} in \"lobechat_canary\" block: it takes release, route, user, salt, hash, fallback, rollback, ramp, identity, claim, cookie_key, expose and include",
                 quote(directive)
             )),
         }
@@ -176,6 +193,22 @@ impl PolicyBuilder {
                 at(&other.place)
             ));
         }
+        if self.releases.len() == MAX_RELEASES {
+            return Err(format!(
+                "release \"{}\" is one too many: a policy has {MAX_RELEASES} at most",
+                release.name
+            ));
+        }
+        let same =
+            |other: &&Release| (&other.upstream, &other.version) == (&release.upstream, &release.version);
+        if let Some(other) = self.releases.iter().find(same) {
+            return Err(format!(
+                "release \"{}\" has the upstream and version of release \"{}\" in {}: tell builds apart with \"version=\", e.g. \"version=0.0.0+1a2b3c\"",
+                release.name,
+                other.name,
+                at(&other.place)
+            ));
+        }
         if release.name == "stable" && !self.releases.is_empty() {
             return Err(
                 "release \"stable\" must stand first: the first release is the stable one, whatever its name"
@@ -196,10 +229,13 @@ impl PolicyBuilder {
             return Err(ConfigError::at(&self.place, message));
         }
         let split = split(&self.name, self.hash.unwrap_or_default(), &self.releases)?;
+        let declared = InForce::new(split, self.releases.iter().map(|release| release.state));
         let routes: Vec<Route> = std::mem::take(&mut self.routes)
             .into_iter()
             .map(|(route, place)| resolve(route, &place, &self.releases))
             .collect::<Result<_, _>>()?;
+        let Rollout { fallback, rollback, ramps, needs_state } =
+            std::mem::take(&mut self.rollout).finish(declared.split.mode(), &self.releases)?;
         self.check_claims(env)?;
         let users = match self.users.take() {
             Some(users) => users,
@@ -210,24 +246,40 @@ impl PolicyBuilder {
         };
         let remember = routes.iter().any(|route| route.remember.is_some());
         let remember = remember.then(|| Remember::new(&self.name, &mut self.names));
-        let cookie_keys = match self.cookie_keys.take() {
-            Some(keys) => keys,
-            None if remember.is_none() && users.keep().is_none() => CookieKeys::default(),
+        let (cookie_keys, random_key) = match self.cookie_keys.take() {
+            Some(keys) => (keys, None),
+            None if remember.is_none() && users.keep().is_none() => (CookieKeys::default(), None),
             None => self.random_keys(env)?,
         };
+        let salt = self.salt.unwrap_or_else(|| Salt::new(self.name.as_bytes()));
+        let mode = declared.split.mode();
+        // Where nothing is said, an identity gives the first source; what stands here is no word of the configuration.
+        let users_by: &[u8] = match &self.user_text[..] {
+            [] if !self.identities.is_empty() => b"\0claims",
+            said => said,
+        };
+        // `split_clients` knows no salt.
+        let dealt_by = if mode == HashMode::SplitClients { &Salt::new(b"") } else { &salt };
+        let dealt = dealt_by.pseudonym(&[&[mode as u8], users_by].concat());
         Ok(Policy {
             users,
-            salt: self.salt.unwrap_or_else(|| Salt::new(self.name.as_bytes())),
+            salt,
             expose: self.expose.unwrap_or_default(),
             name: self.name,
             visitor_cookie: self.visitor_cookie,
             releases: self.releases,
             routes,
             names: self.names,
-            split,
+            declared,
+            fallback,
+            rollback,
+            ramps,
+            needs_state,
+            dealt,
             identities: self.identities,
             claim_variables: self.claim_variables,
             remember,
+            random_key,
             cookie_keys: RefCell::new(cookie_keys),
             key_files: self.key_files,
         })
@@ -250,12 +302,13 @@ impl PolicyBuilder {
         }
     }
 
-    fn random_keys(&self, env: &mut dyn Environment) -> Result<CookieKeys, ConfigError> {
+    fn random_keys(&self, env: &mut dyn Environment) -> Result<(CookieKeys, Option<[u8; 32]>), ConfigError> {
         env.warn(&format!(
-            "policy \"{}\" has \"remember=\" or \"keep=\", but no \"cookie_key\": its cookies end when nginx restarts, and no other nginx can read them",
+            "policy \"{}\" has \"remember=\" or \"keep=\", but no \"cookie_key\": no other nginx can read its cookies, and without a state file they end when nginx restarts",
             self.name
         ));
-        Ok(CookieKeys::random(&env.random_key()?)?)
+        let key = env.random_key()?;
+        Ok((CookieKeys::random(&key)?, Some(key)))
     }
 }
 

@@ -1,7 +1,10 @@
 //! The split of a policy's releases, and what is said when their weights cannot stand together. Used by the builder.
 
 use crate::config::ConfigError;
+use crate::control::State;
 use crate::hash::HashMode;
+use crate::percent::Percent;
+use crate::ramp::Ramp;
 use crate::release::Release;
 use crate::split::{Anchor, Share, Split, SplitError};
 
@@ -10,15 +13,41 @@ pub fn split(name: &str, mode: HashMode, releases: &[Release]) -> Result<Split, 
     let share = |(release, r): (usize, &Release)| Share {
         release,
         anchor: r.from.or_else(|| Anchor::default_of(release)),
-        weight: r.weight,
+        weight: if r.state == State::Up { r.weight } else { Percent::ZERO },
     };
     let shares: Vec<Share> = releases.iter().enumerate().skip(1).map(share).collect();
     Split::new(mode, &shares).map_err(|error| explain(&error, name, releases))
 }
 
+/// Whether a ramp can come to its end beside the weights of `releases`. The error is a sentence.
+pub fn check_ramp(mode: HashMode, ramp: &Ramp, releases: &[Release]) -> Result<(), String> {
+    let (name, end) = (&releases[ramp.release].name, ramp.end());
+    let part = ramp.steps.iter().find(|(step, _)| mode == HashMode::Unleash && !step.is_whole());
+    if let Some((step, _)) = part {
+        return Err(format!(
+            "the ramp of release \"{name}\" needs whole percents, not {step}: \"hash unleash\" knows no others"
+        ));
+    }
+    split("", mode, releases).map(drop).map_err(|error| {
+        let message = error.message;
+        format!("the ramp of release \"{name}\" cannot come to {end} beside the others: {message}")
+    })
+}
+
 fn explain(error: &SplitError, policy: &str, releases: &[Release]) -> ConfigError {
+    let (release, message) = said(error, policy, releases);
+    ConfigError::at(&releases[release].place, message)
+}
+
+/// The same for weights that do not come from the file.
+pub fn explain_split(error: &SplitError, policy: &str, releases: &[Release]) -> String {
+    said(error, policy, releases).1
+}
+
+/// The release at fault, and what to do.
+fn said(error: &SplitError, policy: &str, releases: &[Release]) -> (usize, String) {
     let name = |release: usize| &releases[release].name;
-    let (release, message) = match *error {
+    match *error {
         SplitError::NoAnchor { release } => (
             release,
             format!(
@@ -56,6 +85,5 @@ fn explain(error: &SplitError, policy: &str, releases: &[Release]) -> ConfigErro
                 name(release)
             ),
         ),
-    };
-    ConfigError::at(&releases[release].place, message)
+    }
 }

@@ -46,7 +46,7 @@ fn keep(policy: &Policy, id: &[u8], nonce: [u8; 12], now: u64) -> Option<String>
 
 fn ask(policy: &Policy, cookie: &str, now: u64) -> (usize, Reason, Vec<u8>) {
     let request = PlainRequest::default().header("Cookie", cookie).at(now);
-    let decision = decide(policy, &request).unwrap();
+    let decision = decide(policy, &policy.declared, &request).unwrap();
     (decision.release, decision.reason, decision.user.id.to_vec())
 }
 
@@ -75,7 +75,7 @@ fn remember_cookies_are_renewed() {
     let policy = policy_with(KEYS[0], LINES);
     let due = |cookies: &str, now: u64| {
         let request = PlainRequest::default().header("Cookie", format!("invited=1; {cookies}")).at(now);
-        let decision = decide(&policy, &request).unwrap();
+        let decision = decide(&policy, &policy.declared, &request).unwrap();
         assert_eq!(decision.reason, Reason::Route(2));
         decision.remember
     };
@@ -86,7 +86,7 @@ fn remember_cookies_are_renewed() {
     assert!(due(&remember(&policy, 1, 1_000_000), 1_000_000));
     // A route that does not remember leaves things as they are.
     let out = PlainRequest::default().header("Cookie", "out=1");
-    assert!(!decide(&policy, &out).unwrap().remember);
+    assert!(!decide(&policy, &policy.declared, &out).unwrap().remember);
 }
 
 #[test]
@@ -166,7 +166,7 @@ proptest! {
         let at = at % bytes.len();
         bytes[at] ^= by;
         let request = PlainRequest::default().header("Cookie", [name.as_bytes(), b"=", &bytes].concat()).at(1000);
-        let decision = decide(&policy, &request).unwrap();
+        let decision = decide(&policy, &policy.declared, &request).unwrap();
         prop_assert_eq!((decision.reason, decision.user.id), (Reason::Anonymous, &b""[..]));
     }
 }

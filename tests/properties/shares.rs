@@ -41,7 +41,9 @@ fn releases(mode: &str, salt: &str, id: Id) -> Vec<usize> {
         salt {salt}
         user header:x-id"
     ));
-    let release = |n| decide(&policy, &PlainRequest::default().header("X-Id", id(n))).unwrap().release;
+    let release = |n| {
+        decide(&policy, &policy.declared, &PlainRequest::default().header("X-Id", id(n))).unwrap().release
+    };
     (0..USERS).map(release).collect()
 }
 

@@ -42,7 +42,7 @@ impl Layout {
                 (false, 0) if slot.start == 0 => String::new(),
                 (false, _) => format!(" from={}", percent(slot.start)),
             };
-            text += &format!("release r{index} u weight={}{from}\n", percent(weight));
+            text += &format!("release r{index} u{index} weight={}{from}\n", percent(weight));
         }
         policy(&text)
     }
@@ -146,7 +146,7 @@ proptest! {
         let mut text = format!("hash {mode}\nrelease stable s\n");
         let mut weights = Vec::new();
         for (index, &(weight, from, top)) in shares.iter().enumerate() {
-            text += &format!("release r{index} u weight={}", clamp(weight));
+            text += &format!("release r{index} u{index} weight={}", clamp(weight));
             text += &match from {
                 Some(_) if top => " from=top\n".to_owned(),
                 Some(from) => format!(" from={}\n", clamp(from)),
@@ -180,7 +180,7 @@ proptest! {
         sent in subsequence(vec![0, 1, 2, 3, 4], 0..=5), routes in Just(vec![0, 1, 2, 3, 4]).prop_shuffle(),
         mode in select(&MODES[..]), weight in 0..=100_usize, id in prop::option::of("[a-z0-9]{1,8}"),
     ) {
-        let mut text = format!("hash {mode}\nrelease stable s\nrelease r1 u weight={weight}%\nrelease r2 u\nuser arg:id\n");
+        let mut text = format!("hash {mode}\nrelease stable s\nrelease r1 u weight={weight}%\nrelease r2 v\nuser arg:id\n");
         let release = |route: usize| ["stable", "r1", "r2"][route % 3];
         for &route in &routes {
             text += &format!("route {} if cookie:c{route} = on\n", release(route));

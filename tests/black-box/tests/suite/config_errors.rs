@@ -51,9 +51,10 @@ fn release_lines() {
         ("release stable a version=latest;", &["invalid version \"latest\"", "0.0.0+1a2b3c"]),
         ("release stable a version=2.1;", &["invalid version \"2.1\"", "0.0.0+1a2b3c"]),
         ("release stable a version=vv2.1.0;", &["invalid version \"vv2.1.0\"", "0.0.0+1a2b3c"]),
+        ("release stable a drain;", &["\"drain\" is not allowed", "has to serve"]),
+        ("release stable a;\nrelease canary b down drain;", &["exclude each other"]),
+        ("release stable a;\nrelease canary a;", &["has the upstream and version of release \"stable\""]),
         // Parameters of later issues do not exist yet.
-        ("release stable a;\nrelease canary b drain;", &["unknown parameter \"drain\""]),
-        ("release stable a;\nrelease canary b down;", &["unknown parameter \"down\""]),
         ("release stable a deployment=x;", &["unknown parameter \"deployment=x\""]),
     ]);
 }
@@ -186,7 +187,9 @@ fn other_lines_of_a_block() {
         ("releases canary b;", &["unknown directive \"releases\"", "release, route, user"]),
         ("proxy_pass http://b;", &["unknown directive \"proxy_pass\""]),
         ("pin on;", &["unknown directive \"pin\""]),
-        ("rollback on;", &["unknown directive \"rollback\""]),
+        ("rollback maybe;", &["rollback on | off"]),
+        ("rollback off;\nrollback off;", &["duplicate"]),
+        ("ramp canary 1% 10m;", &["a weight ends the line"]),
         ("include;", &["\"include\""]),
         ("include no-such.conf;", &["no-such.conf", "No such file"]),
     ];

@@ -120,12 +120,34 @@ fn a_pass_without_a_policy() {
 }
 
 #[test]
-fn later_directives_do_not_exist_yet() {
-    for line in ["lobechat_canary_zone lobechat_canary:1m;", "lobechat_canary_api;"] {
-        let check = Config::new().http(&format!("{line} #!")).check();
-        let name = line.split([' ', ';']).next().unwrap();
-        assert_refused(line, &check, &[&format!("unknown directive \"{name}\"")]);
+fn the_zone_and_the_api() {
+    let twice = "lobechat_canary_zone a:1m;\nlobechat_canary_zone b:1m; #!";
+    for (line, expected) in [
+        ("lobechat_canary_zone; #!", "invalid number of arguments"),
+        ("lobechat_canary_zone canary; #!", "lobechat_canary_zone name:size"),
+        ("lobechat_canary_zone canary:lots; #!", "lobechat_canary_zone name:size"),
+        ("lobechat_canary_zone canary:1m state=; #!", "invalid parameter \"state=\""),
+        ("lobechat_canary_zone canary:1m size=2m; #!", "invalid parameter \"size=2m\""),
+        (twice, "all policies share one zone"),
+    ] {
+        assert_refused(line, &Config::new().http(line).check(), &[expected]);
     }
+    for (location, expected) in [
+        ("location ~ /canary/ { lobechat_canary_api; #!\n}", "stands in a plain location only"),
+        ("location = /canary/ { lobechat_canary_api; #!\n}", "stands in a plain location only"),
+        ("location @canary { lobechat_canary_api; #!\n}", "stands in a plain location only"),
+        ("location /canary/ { lobechat_canary_api read; #!\n}", "invalid parameter \"read\""),
+        ("location /canary/ { lobechat_canary_api; lobechat_canary_api write; #!\n}", "duplicate"),
+    ] {
+        assert_refused(location, &Config::new().server(location).check(), &[expected]);
+    }
+    let small = Config::new().http("lobechat_canary_zone canary:64k; #!").releases(&["a", "b"]);
+    let small = small.server("location / { lobechat_canary { release stable a; release canary b; } proxy_pass http://lobechat_canary; }");
+    assert_refused(
+        "64k",
+        &small.check(),
+        &["is too small for 1 policies with 2 releases", "lobechat_canary_zone canary:"],
+    );
 }
 
 #[test]

@@ -100,12 +100,14 @@ fn blocks_may_be_written_as_any_block_of_nginx() {
 #[test]
 fn many_policies_releases_and_routes() {
     let names: Vec<String> = (0..60).map(|n| format!("{n:063}")).collect();
+    let releases = &names[..15];
     let policy = |name: &String| {
-        let routes: String = names
+        let routes: String = releases
             .iter()
             .map(|name| format!("route r{} if cookie:c{} = x;\n", &name[1..], &name[1..]))
             .collect();
-        let releases: String = names.iter().map(|name| format!("release r{} a;\n", &name[1..])).collect();
+        let line = |name: &String| format!("release r{} a version=0.0.0+{name};\n", &name[1..]);
+        let releases: String = releases.iter().map(line).collect();
         format!(
             "location /{name} {{ lobechat_canary {name} {{ release stable a; {releases} {routes} }} return 200 $lobechat_canary_release; }}\n"
         )
@@ -113,8 +115,8 @@ fn many_policies_releases_and_routes() {
     let nginx = Config::new().releases(&["a"]).server(&names.iter().map(policy).collect::<String>()).start();
     for name in [&names[0], &names[59]] {
         let release =
-            nginx.fetch(Request::get(&format!("/{name}")).cookie(format!("c{}=x", &names[37][1..]))).text();
-        assert_eq!(release, format!("r{}", &names[37][1..]));
+            nginx.fetch(Request::get(&format!("/{name}")).cookie(format!("c{}=x", &names[7][1..]))).text();
+        assert_eq!(release, format!("r{}", &names[7][1..]));
     }
 }
 
@@ -159,6 +161,28 @@ fn upstreams_whose_addresses_change() {
             });
         }
     }
+}
+
+#[test]
+fn fallback_between_upstreams_whose_addresses_change() {
+    if Flavour::get().version < vec![1, 27, 3] {
+        eprintln!("this nginx resolves names of upstreams at start only");
+        return;
+    }
+    let names = NameServer::start(Ipv4Addr::new(127, 0, 0, 1));
+    let nginx = Config::new()
+        .http(&format!("resolver 127.0.0.1:{} ipv6=off valid=1s;", names.port))
+        .http("server { listen 127.0.0.1:@PORT2@; location / { return 200 one; } }")
+        .http("upstream a { zone a 256k; server app.internal:@PORT2@ resolve; }")
+        .http("upstream b { zone b 256k; server app.internal:1 resolve; }")
+        .server(&format!("add_header X-Addr $upstream_addr; {POLICY} {PASS}"))
+        .start();
+    let port = nginx.other_port(2);
+    wait_for("both addresses", || {
+        let response = nginx.fetch(Request::get("/").cookie("canary=1"));
+        let addresses = format!("127.0.0.1:1, 127.0.0.1:{port}");
+        (response.text() == "one" && response.header("X-Addr") == Some(&addresses)).then_some(())
+    });
 }
 
 #[test]

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use black_box::backend::Backend;
 use black_box::{Config, Request, wait_for};
 
-/// A policy that sends `X-Release: NAME` to release NAME, and proxies.
+/// A policy whose releases stand alone, and a pass to it.
 fn policy(name: &str, releases: &str) -> String {
-    format!("lobechat_canary {name} {{ {releases} user cookie:uid; }} proxy_pass http://lobechat_canary;")
+    format!(
+        "lobechat_canary {name} {{ {releases} fallback off; user cookie:uid; }} proxy_pass http://lobechat_canary;"
+    )
 }
 
 const BY_COOKIE: &str = "release stable a; release canary b; route canary if cookie:canary;";

@@ -18,7 +18,7 @@ fn names_the_release_that_answered() {
         .http("upstream gone { server unix:@DIR@/nobody.sock; } proxy_cache_path @DIR@/cache keys_zone=k:1m;")
         .server(
             "lobechat_canary { release stable a version=v2.1.25; release canary b; release gone gone; expose on;
-                 route canary if cookie:canary; route gone if cookie:gone; }
+                 route canary if cookie:canary; route gone if cookie:gone; fallback off; }
              location / { proxy_pass http://lobechat_canary; }
              location /classic/ { rewrite ^/classic(.*)$ $1 break; proxy_pass http://$lobechat_canary_upstream; }
              location /page { ssi on; proxy_pass http://lobechat_canary; }

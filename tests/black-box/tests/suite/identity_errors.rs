@@ -163,7 +163,7 @@ fn warnings() {
         ("identity authjs secret=short;", "the secret has 31 bytes, and should have 32 or more"),
         ("identity jwt keys=oct.json;", "everybody can read the secret in"),
         ("identity jwt secret=secret;\nuser cookie:uid;", "has an identity, but reads no claim of it"),
-        ("route canary if cookie:a remember=7d;", "no \"cookie_key\": its cookies end when nginx restarts"),
+        ("route canary if cookie:a remember=7d;", "no \"cookie_key\": no other nginx can read its cookies"),
         ("identity jwt secret=secret;\nuser claim:sub keep=7d;", "no \"cookie_key\""),
     ] {
         let check = with_files(block).file("oct.json", OCT).check();

@@ -28,7 +28,7 @@ fn tls_to_the_release() {
         .http(&format!("upstream {one} {{ server 127.0.0.1:@PORT2@; }} upstream {two} {{ server 127.0.0.1:@PORT3@; }}"))
         .http("upstream wrong.internal { server 127.0.0.1:@PORT2@; }")
         .server(&format!(
-            "lobechat_canary {{ release stable {one}; release canary {two}; release other wrong.internal;
+            "lobechat_canary {{ release stable {one}; release canary {two}; release other wrong.internal; fallback off;
                  route canary if cookie:canary; route other if cookie:other; }}
              proxy_ssl_server_name on; proxy_ssl_verify on;
              location / {{ proxy_ssl_trusted_certificate @DIR@/{one}.crt; proxy_pass https://lobechat_canary; }}

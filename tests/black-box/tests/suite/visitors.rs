@@ -30,7 +30,7 @@ pub fn config() -> Config {
         .release("a", &format!("server_name stable; {PAGES}"))
         .release("b", &format!("server_name canary; {PAGES}"))
         .http("upstream gone { server unix:@DIR@/nobody.sock; }")
-        .server("lobechat_canary { release stable a; release canary b weight=100%; release gone gone; route gone if arg:gone; }")
+        .server("lobechat_canary { release stable a; release canary b weight=100%; release gone gone; route gone if arg:gone; fallback off; }")
         .server("add_header X-Reason $lobechat_canary_reason always;")
 }
 

@@ -1,0 +1,305 @@
+//! The peer of a request that is passed to `lobechat_canary`: nginx asks it for servers, and it asks the upstream of the
+//! decided release, then those of the releases to fall back to. Set up by the upstream; nginx calls the rest.
+//!
+//! Which failures are tried again, and for how long, stays nginx's own business. It goes on as long as the peer shows
+//! tries, so the peer shows what the release's balancer has left, and one more while there is another release.
+
+mod balancer;
+
+use core::ffi::c_void;
+use core::ptr;
+
+use nginx_sys::*;
+
+use self::balancer::Balancer;
+use super::conf::PolicyConf;
+use super::guard::guard;
+use super::record::Decided;
+use super::shim::{canary_keep_nothing, canary_peer_is_stale};
+use crate::attempts::Attempts;
+use crate::fallback::Tries;
+
+/// What a balancer answers that has no live server.
+const NO_LIVE: ngx_int_t = NGX_BUSY as ngx_int_t;
+
+/// In the pool of its request.
+struct Peer {
+    balancer: Balancer,
+    tries: Tries,
+    /// The release whose turn is next, and the place behind it in the policy's list.
+    next: Option<(usize, usize)>,
+    request: *mut ngx_http_request_t,
+    conf: *const PolicyConf,
+    decided: *const Decided,
+    /// What subrequests do is no part of the client's request.
+    main: bool,
+}
+
+/// The first peer of a main request under its policy.
+#[repr(C)]
+struct FirstPeer {
+    peer: Peer,
+    attempts: Attempts,
+}
+
+/// Sets up the peer of `r`, whose upstream nginx has just created, for the release that was decided.
+pub fn set_up(r: *mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> ngx_int_t {
+    // SAFETY: a live request with an upstream that has its location's configuration. The new memory is aligned, and
+    // large enough for what is written there, which needs no drop. The decision and the policy outlive the request.
+    unsafe {
+        let main = ptr::eq(r, (*r).main);
+        let first = main && decided.attempts().is_none();
+        let size = if first { size_of::<FirstPeer>() } else { size_of::<Peer>() };
+        let memory = ngx_palloc((*r).pool, size);
+        if memory.is_null() || enter(r, conf, decided.line) != NGX_OK as ngx_int_t {
+            return NGX_ERROR as ngx_int_t;
+        }
+        let index = (*(*r).upstream_states).nelts;
+        if first {
+            let attempts = &raw mut (*memory.cast::<FirstPeer>()).attempts;
+            attempts.write(Attempts::new(index, decided.line));
+            decided.set_attempts(attempts);
+        } else if main && let Some(attempts) = decided.attempts() {
+            attempts.begin_round(index, decided.line);
+        }
+        let (u, peer) = ((*r).upstream, memory.cast::<Peer>());
+        let next = next(conf, 0, decided.release);
+        let mut tries = Tries::new((*(*u).conf).next_upstream_tries);
+        tries.enter((*u).peer.tries);
+        (*u).peer.tries = tries.show(next.is_some());
+        let balancer = Balancer::of(u);
+        peer.write(Peer { balancer, tries, next, main, request: r, conf, decided });
+        install(u, peer);
+    }
+    NGX_OK as ngx_int_t
+}
+
+/// Lets the upstream of a line of the file set up its balancer.
+///
+/// # Safety
+/// `r` must be a live request whose upstream has no peer in use.
+unsafe fn enter(r: *mut ngx_http_request_t, conf: &PolicyConf, line: usize) -> ngx_int_t {
+    // SAFETY: the upstream of a release lives as long as the configuration, and every upstream has got its peer.init
+    // before the first request. `upstream` must be the inner one: nginx takes names of resolved peers from it. Round
+    // robin would take any `data` for its own.
+    unsafe {
+        let (u, upstream) = ((*r).upstream, conf.upstreams[line]);
+        (*u).upstream = upstream;
+        #[cfg(ngx_feature = "http_ssl")]
+        {
+            (*u).ssl_name = (*upstream).host;
+        }
+        (*u).peer.data = ptr::null_mut();
+        match (*upstream).peer.init {
+            Some(init) => init(r, upstream),
+            None => NGX_ERROR as ngx_int_t,
+        }
+    }
+}
+
+fn next(conf: &PolicyConf, place: usize, decided: usize) -> Option<(usize, usize)> {
+    conf.policy.fallback.next(place, decided, |release| conf.may_serve(release))
+}
+
+/// Puts our functions where the balancer has put its own.
+///
+/// # Safety
+/// `u` must be the live upstream that `peer` was made for.
+unsafe fn install(u: *mut ngx_http_upstream_t, peer: *mut Peer) {
+    // SAFETY: the caller's word.
+    unsafe {
+        let pc = &mut (*u).peer;
+        pc.data = peer.cast();
+        pc.get = Some(get);
+        pc.free = Some(free);
+        #[cfg(ngx_feature = "http_ssl")]
+        {
+            pc.set_session = Some(set_session);
+            pc.save_session = Some(save_session);
+        }
+        #[cfg(nginx1_29_6)]
+        {
+            pc.notify = (*peer).balancer.notify.and(Some(notify));
+        }
+    }
+}
+
+impl Peer {
+    #[inline]
+    fn show(&mut self) -> usize {
+        self.tries.show(self.next.is_some())
+    }
+
+    /// How many attempts nginx counts for the request, the one that it is making included.
+    ///
+    /// # Safety
+    /// The request must be live and have an upstream.
+    #[inline]
+    unsafe fn count(&self) -> usize {
+        // SAFETY: the caller's word; nginx adds an entry before it asks for a server.
+        unsafe { (*(*self.request).upstream_states).nelts }
+    }
+
+    #[inline]
+    fn attempts(&self) -> Option<&Attempts> {
+        // SAFETY: the record of the decision outlives the request.
+        if self.main { unsafe { &*self.decided }.attempts() } else { None }
+    }
+
+    /// Asks for a server. A balancer counts its tries when it gets a server back, so here it sees the number that nginx
+    /// sees.
+    ///
+    /// # Safety
+    /// `pc` must be the live connection of this peer's upstream.
+    #[inline]
+    unsafe fn get(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
+        // SAFETY: the balancer gets its own data.
+        unsafe {
+            self.tries.begin((*pc).tries);
+            if self.tries.of_release() == 0 && self.next.is_some() {
+                return self.get_from_next(pc);
+            }
+            match self.ask(pc) {
+                // nginx would give up: that no server is live is no reason to try again, for it.
+                NO_LIVE if self.next.is_some() => {
+                    self.no_live();
+                    self.get_from_next(pc)
+                }
+                result => result,
+            }
+        }
+    }
+
+    /// Asks the balancer of the release.
+    #[inline]
+    unsafe fn ask(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
+        // SAFETY: the balancer gets its own data.
+        unsafe { self.balancer.get.map_or(NGX_ERROR as ngx_int_t, |get| get(pc, self.balancer.data)) }
+    }
+
+    /// Asks for a server of the next release that has one.
+    #[cold]
+    unsafe fn get_from_next(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
+        // SAFETY: as in get.
+        unsafe {
+            while let Some(next) = self.next {
+                if !self.switch(next) {
+                    return NGX_ERROR as ngx_int_t;
+                }
+                let result = self.ask(pc);
+                if result != NO_LIVE || self.next.is_none() {
+                    (*pc).tries = self.show();
+                    return result;
+                }
+                self.no_live();
+            }
+            NO_LIVE
+        }
+    }
+
+    #[cold]
+    fn no_live(&self) {
+        if let Some(attempts) = self.attempts() {
+            // SAFETY: called while nginx connects.
+            attempts.no_live(unsafe { self.count() } - 1);
+        }
+    }
+
+    /// Lets the next release take its turn. False: it cannot, nginx has logged why.
+    ///
+    /// # Safety
+    /// The request must be live, between two attempts.
+    #[cold]
+    unsafe fn switch(&mut self, (release, place): (usize, usize)) -> bool {
+        // SAFETY: as in set_up. Whatever happens, our functions must be in place again.
+        unsafe {
+            let (u, conf) = ((*self.request).upstream, &*self.conf);
+            let line = conf.line_of(release);
+            let entered = enter(self.request, conf, line) == NGX_OK as ngx_int_t;
+            self.balancer = Balancer::of(u);
+            install(u, ptr::from_mut(self));
+            self.next = next(conf, place, (*self.decided).release);
+            self.tries.enter((*u).peer.tries);
+            if let Some(attempts) = self.attempts() {
+                attempts.switch(self.count() - 1, line);
+            }
+            // The key of a cache entry, or the path of a file, may name the decided release.
+            canary_keep_nothing(u);
+            entered
+        }
+    }
+
+    /// Gives a server back.
+    ///
+    /// # Safety
+    /// As for [`Peer::get`].
+    unsafe fn free(&mut self, pc: *mut ngx_peer_connection_t, state: ngx_uint_t) {
+        // SAFETY: the balancer gets its own data and number of tries; the accessor only reads.
+        unsafe {
+            if state & NGX_PEER_FAILED as ngx_uint_t != 0
+                && canary_peer_is_stale((*self.request).upstream) != 0
+            {
+                self.stale();
+            }
+            (*pc).tries = self.tries.of_release();
+            if let Some(free) = self.balancer.free {
+                free(pc, self.balancer.data, state);
+            }
+            // On 403 and 404 the other servers of the release would say the same.
+            let leave = state & NGX_PEER_NEXT as ngx_uint_t != 0 && self.next.is_some();
+            self.tries.end(if leave { 0 } else { (*pc).tries });
+            (*pc).tries = self.show();
+        }
+    }
+
+    #[cold]
+    fn stale(&self) {
+        if let Some(attempts) = self.attempts() {
+            // SAFETY: called while the attempt is the last one.
+            attempts.stale(unsafe { self.count() } - 1);
+        }
+    }
+}
+
+unsafe extern "C" fn get(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
+    // SAFETY: nginx passes the connection and the data that `install` has set.
+    guard(NGX_ERROR as ngx_int_t, || unsafe { (*data.cast::<Peer>()).get(pc) })
+}
+
+unsafe extern "C" fn free(pc: *mut ngx_peer_connection_t, data: *mut c_void, state: ngx_uint_t) {
+    // SAFETY: as in get.
+    guard((), || unsafe { (*data.cast::<Peer>()).free(pc, state) });
+}
+
+#[cfg(ngx_feature = "http_ssl")]
+unsafe extern "C" fn set_session(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
+    // SAFETY: as in get; the balancer gets its own data.
+    guard(NGX_ERROR as ngx_int_t, || unsafe {
+        let balancer = &(*data.cast::<Peer>()).balancer;
+        balancer.set_session.map_or(NGX_OK as ngx_int_t, |set_session| set_session(pc, balancer.data))
+    })
+}
+
+#[cfg(ngx_feature = "http_ssl")]
+unsafe extern "C" fn save_session(pc: *mut ngx_peer_connection_t, data: *mut c_void) {
+    // SAFETY: as in set_session.
+    guard((), || unsafe {
+        let balancer = &(*data.cast::<Peer>()).balancer;
+        if let Some(save_session) = balancer.save_session {
+            save_session(pc, balancer.data);
+        }
+    });
+}
+
+#[cfg(nginx1_29_6)]
+unsafe extern "C" fn notify(pc: *mut ngx_peer_connection_t, data: *mut c_void, kind: ngx_uint_t) {
+    // SAFETY: as in set_session.
+    guard((), || unsafe {
+        let balancer = &(*data.cast::<Peer>()).balancer;
+        if let Some(notify) = balancer.notify {
+            notify(pc, balancer.data, kind);
+        }
+    });
+}
+
+const _: () = assert!(align_of::<FirstPeer>() <= NGX_ALIGNMENT && !core::mem::needs_drop::<FirstPeer>());

@@ -1,0 +1,87 @@
+//! From the zone to the state file and back: what is saved, and how a new zone begins from it or from the zone before.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::{GenerationSlot, PolicySlot, Zone, policy_slot};
+use crate::control::Control;
+use crate::duration::Seconds;
+use crate::generation::Generation;
+use crate::judge::Evidence;
+use crate::state_file::{SavedGeneration, SavedPolicy, StateFile, Writer};
+
+impl Zone<'_> {
+    /// All that is to be saved. `names` are the policies of the file in force. Under the lock.
+    pub fn snapshot(&self, names: &[&str], writer: Writer, now: Seconds) -> StateFile {
+        let mut state = StateFile::new(writer, now);
+        for name in names {
+            if let Some(saved) = self.saved_policy(name) {
+                state.policies.insert((*name).to_owned(), saved);
+            }
+        }
+        let key = self.header.cookie_key.load();
+        state.cookie_key = (key != [0; 4]).then_some(key);
+        let events = self.events_after(0).into_iter();
+        state.events = events.filter_map(|(_, text)| serde_json::from_slice(&text).ok()).collect();
+        state
+    }
+
+    /// What a zone holds of one policy.
+    pub fn saved_policy(&self, name: &str) -> Option<SavedPolicy> {
+        let slot = self.policy(policy_slot::name(name))?;
+        let control = Control::from_bytes(&slot.control()?.1).ok()?;
+        let generations = control.generations.iter().map(|standing| standing.generation);
+        let saved =
+            generations.filter_map(|generation| Some((generation, self.generation(generation)?.saved())));
+        let of = |index: usize| Generation::from_word(self.generations.get(index)?.generation.load(Relaxed));
+        let fallbacks = slot.fallbacks().filter_map(|(from, to, count)| Some((of(from)?, of(to)?, count)));
+        Some(SavedPolicy {
+            generations: saved.collect(),
+            fallbacks: fallbacks.filter(|f| f.2 > 0).collect(),
+            control,
+        })
+    }
+
+    /// Puts into a slot that is new what was saved of its generation. Under the lock.
+    pub fn restore_generation(&self, slot: &GenerationSlot, saved: &SavedGeneration) {
+        slot.add(&saved.counts);
+        slot.judged.store(saved.judged, Relaxed);
+        if let Ok(words) = <[u64; Evidence::WORDS]>::try_from(&saved.evidence[..])
+            && Evidence::from_words(&words).is_some()
+        {
+            slot.evidence.store(&words);
+        }
+    }
+
+    /// The same for the pairs of a policy, once its generations have slots. Under the lock.
+    pub fn restore_fallbacks(&self, slot: &PolicySlot, fallbacks: &[(Generation, Generation, u64)]) {
+        let index = |generation| self.generation(generation).and_then(|slot| self.index_of(slot));
+        for &(from, to, count) in fallbacks {
+            if let (Some(from), Some(to)) = (index(from), index(to)) {
+                slot.add_fallbacks(from, to, count);
+            }
+        }
+    }
+
+    /// Events of before, with numbers of their own. Under the lock.
+    pub fn restore_events(&self, events: &[serde_json::Value]) {
+        for event in events {
+            self.add_event(|sequence| {
+                let mut event = event.clone();
+                if let Some(object) = event.as_object_mut() {
+                    object.insert("seq".to_owned(), sequence.into());
+                }
+                event.to_string().into_bytes()
+            });
+        }
+    }
+}
+
+impl GenerationSlot {
+    fn saved(&self) -> SavedGeneration {
+        SavedGeneration {
+            counts: self.counts(),
+            judged: self.judged_in_step(),
+            evidence: self.evidence.load().to_vec(),
+        }
+    }
+}
