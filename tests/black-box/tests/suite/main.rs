@@ -6,8 +6,6 @@ mod conditions;
 mod config_errors;
 mod config_places;
 mod corners;
-mod counting;
-mod counting_attempts;
 mod delegation;
 mod enrolments;
 mod examples;
