@@ -76,7 +76,7 @@ fn epochs() {
     assert_eq!(release(&nginx.policy("chat"), "canary")["weight"], "11%");
     // What changes nothing is no change.
     assert_eq!(nginx.api_ok("PATCH", CHAT, &with(epoch + 1, "11%"))["epoch"], epoch + 1);
-    for wrong in ["-1", "1.5", "\"1\"", "null", "99999999999999999999"] {
+    for wrong in ["-1", "1.5", "\"1\"", "99999999999999999999"] {
         let body = format!(r#"{{"weights":{{"canary":"50%"}},"if_epoch":{wrong}}}"#);
         assert!(nginx.api_refused("PATCH", CHAT, &body, 400).contains("if_epoch"), "{wrong}");
     }
