@@ -4,12 +4,14 @@
 pub mod backend;
 pub mod client;
 pub mod config;
+pub mod crowd;
 pub mod dns;
 pub mod example;
 pub mod gateway;
 pub mod load;
 pub mod lobechat;
 pub mod nginx;
+pub mod rollout;
 pub mod token;
 pub mod tools;
 pub mod vectors;

@@ -1,5 +1,6 @@
 //! The black-box suite, one module a topic. One binary, so that it links once.
 
+mod canary_dies;
 mod conditions;
 mod config_errors;
 mod config_places;
@@ -22,6 +23,7 @@ mod policies;
 mod protocols;
 mod reload_storm;
 mod shared_caches;
+mod sick_canaries;
 mod split;
 mod variables;
 mod visitors;
