@@ -2,6 +2,7 @@
 
 mod api_access;
 mod api_bodies;
+mod canary_dies;
 mod canaryctl;
 mod conditions;
 mod config_errors;
@@ -31,6 +32,7 @@ mod reload_storm;
 mod runtime_api;
 mod runtime_changes;
 mod shared_caches;
+mod sick_canaries;
 mod split;
 mod variables;
 mod visitors;
