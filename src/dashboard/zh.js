@@ -62,7 +62,7 @@ export const ZH = {
   "no split requests in the last {n} s": "最近 {n} 秒没有按比例分流的请求",
   "{split} split requests in the last {n} s": "最近 {n} 秒分流 {split} 个请求",
   "the file says {weight}": "配置文件为 {weight}",
-  "no attempts in the last minute": "最近一分钟没有请求",
+  "no attempts in the last {n} s": "最近 {n} 秒没有请求",
   "{failed} of {judged} attempts": "{judged} 次中失败 {failed} 次",
   "Took over": "代为应答",
   "Saved by fallback": "由后备挽救",
