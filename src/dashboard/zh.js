@@ -120,4 +120,10 @@ export const ZH = {
   "\"{typed}\" is no percentage: write a number from 0 to 100, such as 10 or 0.5.": "“{typed}”不是百分比：请写 0 到 100 的数字，例如 10 或 0.5。",
   "\"{typed}\" is too fine: the smallest step is 0.01.": "“{typed}”太细：最小步长为 0.01。",
   "\"{typed}\" is too much: write a number from 0 to 100.": "“{typed}”太大：请写 0 到 100 的数字。",
+  "It is up again at 0%, with no evidence against it, and its ramp stands paused at its start. Only opt-in and role routes reach it until it gets a weight.": "它重新开放，权重 0%，证据清零，放量回到起点并暂停。在设置权重之前，只有自选和按角色的路由到达它。",
+  "Its build becomes the stable one, and the stable build of now takes this name and drains. Nobody's open page moves. The judge and the ramp end. Then two lines are to be committed.": "它的构建成为稳定版，现在的稳定版构建改用此名称并排空。已打开的页面不变。判定和放量结束。之后需提交两行配置。",
+  "Read-only: lobechat_canary_api has no \"write\" here, or does not let you in.": "只读：此处的 lobechat_canary_api 没有 write，或不允许您写入。",
+  "Somebody else has changed this policy since; you now see it as it is ({release} at {weight}). Set again if you still want to.": "此策略已被他人修改；现在显示的是当前状态（{release} 为 {weight}）。如仍需修改，请再次设置。",
+  "The answer is not from the API. Reload this page: a login may have run out.": "应答并非来自 API。请重新加载本页：登录可能已过期。",
+  "The configuration file holds this state: change it there, then reload nginx.": "此状态由配置文件固定：请在文件中修改，然后重新加载 nginx。",
 };
