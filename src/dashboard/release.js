@@ -62,7 +62,7 @@ export class ReleaseView {
     // A single failure is no reason for alarm.
     slots.errorsBox.dataset.bad = errors >= 0.01 && failed > 1;
     const kinds = failures.map(([outcome, many]) => `${outcome} ${exact(many)}`).join(", ");
-    put(slots.errorsNote, errors === null ? t("no attempts in the last minute") : `${t("{failed} of {judged} attempts", { failed: exact(failed), judged: exact(judged) })}${kinds && `: ${kinds}`}`);
+    put(slots.errorsNote, errors === null ? t("no attempts in the last {n} s", { n: Math.round(rates.seconds) }) : `${t("{failed} of {judged} attempts", { failed: exact(failed), judged: exact(judged) })}${kinds && `: ${kinds}`}`);
     put(slots.p50, latency(release.ttfb.p50), release.ttfb.p50 ?? "");
     put(slots.p90, latency(release.ttfb.p90), release.ttfb.p90 ?? "");
     const saved = release.stable ? release.fallbacks_to : release.fallbacks_from;
@@ -87,7 +87,7 @@ export class ReleaseView {
     // There is nothing to watch of the release that the others are compared with.
     show(slots.watch, !release.stable && Boolean(policy.rollback));
     slots.watch.dataset.by = release.watched_by;
-    put(slots.watchedBy, t(WATCHERS[release.watched_by] ?? release.watched_by));
+    put(slots.watchedBy, t(WATCHERS[release.watched_by] ?? release.watched_by) + (release.watched_why ? ":" : ""));
     putOrHide(slots.watchedWhy, release.watched_why);
     const { evidence } = release;
     show(slots.evidenceBox, Boolean(evidence));
