@@ -22,6 +22,7 @@ mod one_decision;
 mod policies;
 mod protocols;
 mod reload_storm;
+mod runtime_storms;
 mod shared_caches;
 mod sick_canaries;
 mod split;
