@@ -11,7 +11,9 @@ use super::ext::{ConfExt, bytes};
 use super::guard::guard;
 use super::record::{Decided, for_each_decision};
 use super::request::now;
-use super::shim::{canary_answer_is_stream, canary_answer_was_cut, canary_header_is_sent};
+use super::shim::{
+    canary_answer_is_stream, canary_answer_is_whole, canary_answer_was_cut, canary_header_is_sent,
+};
 use super::upstream::{is_cached, is_passed};
 use crate::counts::{Attempt, Outcome};
 use crate::decision::Reason;
@@ -46,13 +48,16 @@ unsafe extern "C" fn log(r: *mut ngx_http_request_t) -> ngx_int_t {
     NGX_OK as ngx_int_t
 }
 
-/// Called as the header of an answer to a main request goes out.
+/// Whether the answer that is about to begin is to be counted at once.
 #[inline]
-pub fn header(r: &ngx_http_request_t, conf: &PolicyConf, decided: &Decided) {
+pub fn is_stream(r: &ngx_http_request_t) -> bool {
     // SAFETY: the accessor only reads.
-    if unsafe { canary_answer_is_stream(ptr::from_ref(r).cast_mut()) } != 0 {
-        Count { r, conf, decided, at_end: false }.count();
-    }
+    unsafe { canary_answer_is_stream(ptr::from_ref(r).cast_mut()) != 0 }
+}
+
+/// Called as the header of a stream goes out to a client.
+pub fn header(r: &ngx_http_request_t, conf: &PolicyConf, decided: &Decided) {
+    Count { r, conf, decided, at_end: false }.count_any();
 }
 
 struct Count<'r> {
@@ -69,7 +74,41 @@ struct Slots<'z> {
 }
 
 impl Count<'_> {
+    #[inline]
     fn count(&self) {
+        if !self.count_plain().unwrap_or_default() {
+            self.count_any();
+        }
+    }
+
+    /// What most requests are: the release that was decided has answered the only attempt, as it should. False: this one
+    /// is not, and nothing has been counted.
+    #[inline]
+    fn count_plain(&self) -> Option<bool> {
+        let [state] = self.states() else {
+            return Some(false);
+        };
+        // SAFETY: the accessor only reads.
+        let whole = || unsafe { canary_answer_is_whole(ptr::from_ref(self.r).cast_mut()) != 0 };
+        let is_plain = self.decided.counted.get() == 0
+            && self.decided.attempts()?.is_one()
+            && state.header_time != UNSET
+            && !self.conf.policy.is_failure(state.status)
+            && self.at_end
+            && whole();
+        if is_plain {
+            let slot = self.conf.shared.generation(self.decided.line)?;
+            let (milliseconds, reason) = (state.header_time as u64, reason_index(self.decided.reason));
+            slot.shard(worker()).count_plain(reason, self.r.headers_out.status, milliseconds);
+            slot.note_connected(now(), true);
+            self.decided.counted.set(REQUEST | 1);
+            self.judge((Outcome::Ok, milliseconds));
+        }
+        Some(is_plain)
+    }
+
+    #[inline(never)]
+    fn count_any(&self) {
         let counted = self.decided.counted.get();
         let states = self.states();
         if counted & REQUEST == 0 {
@@ -227,13 +266,15 @@ impl Count<'_> {
         unsafe { bytes(*state.peer) == bytes((*self.conf.upstreams[line]).host) }
     }
 
-    /// What the driver has to know at once: runs of failed connections, and who is alive.
+    /// What the driver has to know at once: runs of failed connections, and who is alive. A connection that the release
+    /// had closed before says neither; who left before the answer began has seen none.
     fn note(&self, slots: &Slots<'_>, line: usize, outcome: Outcome, is_connected: bool) {
         let now = now();
-        if is_connected {
-            slots.generation.note_connected(now, !outcome.is_failure());
-        } else if outcome == Outcome::Connect {
-            self.connect_failed(slots, line, now);
+        match outcome {
+            Outcome::Stale => {}
+            _ if is_connected => slots.generation.note_connected(now, outcome == Outcome::Ok),
+            Outcome::Connect => self.connect_failed(slots, line, now),
+            _ => {}
         }
     }
 
@@ -251,6 +292,7 @@ impl Count<'_> {
     }
 
     /// Tells the judge what became of a user of the split.
+    #[inline]
     fn judge(&self, (outcome, milliseconds): (Outcome, u64)) {
         let (Reason::Split, Some(bucket), true) =
             (self.decided.reason, self.decided.bucket, self.conf.policy.is_judged())

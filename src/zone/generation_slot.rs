@@ -75,6 +75,15 @@ impl Shard {
         self.attempts.count(outcome as usize);
     }
 
+    /// A request that was answered at the first attempt.
+    #[inline]
+    pub fn count_plain(&self, reason: usize, status: usize, milliseconds: u64) {
+        self.count_request(reason);
+        self.count_response(status);
+        self.count_attempt(Outcome::Ok);
+        self.count_ttfb(milliseconds);
+    }
+
     #[inline]
     pub fn count_skew(&self) {
         self.skew.fetch_add(1, Relaxed);

@@ -1,6 +1,7 @@
 //! What the black-box tests share: a real nginx in a temporary directory, a small HTTP client and backends
 //! that behave as no nginx does. Used by tests/suite only; never names the crate under test.
 
+pub mod api;
 pub mod backend;
 pub mod client;
 pub mod config;
