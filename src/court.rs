@@ -98,6 +98,11 @@ impl Court {
         sentences
     }
 
+    /// Forgets what is open.
+    pub fn adjourn(&mut self) {
+        self.blocks.clear();
+    }
+
     /// What is only reported is said once an hour.
     fn pronounce(&mut self, generation: Generation, sentence: Sentence, now: Seconds) -> Option<Sentence> {
         if sentence.action.is_err() {
@@ -155,6 +160,7 @@ mod tests {
     use super::*;
     use crate::config::Place;
     use crate::config::testing::TestEnvironment;
+    use crate::judge::Evidence;
     use crate::policy::PolicyBuilder;
     use crate::zone::start::Started;
     use crate::zone::testing::Memory;
@@ -276,5 +282,20 @@ mod tests {
         assert_eq!((sentence.verdict.by.as_str(), sentence.action), ("burst", Ok(())));
         canary.note_connected(trial.now, true);
         assert!(trial.sit().is_empty(), "a connection that stands ends the run");
+    }
+
+    #[test]
+    fn an_adjourned_court_has_forgotten_who_came_before() {
+        let memory = Memory::new(1, 2);
+        let mut trial = Trial::new(&memory, "rollback on");
+        let [stable, canary] = trial.started.generations[..] else { panic!() };
+        let mut come = |slot: &GenerationSlot, adjourned: bool| {
+            trial.now += 1;
+            adjourned.then(|| trial.court.adjourn());
+            slot.judged(7, false, [false; 2]);
+            trial.sit();
+            Evidence::from_words(&canary.evidence.load()).unwrap().blocks
+        };
+        assert_eq!((come(canary, false), come(stable, true), come(canary, false)), (0, 0, 1));
     }
 }

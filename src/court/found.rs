@@ -11,6 +11,9 @@ use crate::zone::GenerationSlot;
 
 pub type Found = (Verdict, serde_json::Map<String, serde_json::Value>);
 
+/// Evidence that is not written out, as forty digits tell nobody more.
+const CERTAIN: f64 = 1e6;
+
 pub fn by_evidence(
     evidence: &Evidence,
     needed: f64,
@@ -24,8 +27,8 @@ pub fn by_evidence(
         (evidence.p90.e() / 4.0, "is slower"),
     ];
     let most = parts.iter().fold(parts[0], |most, part| if part.0 > most.0 { *part } else { most });
-    let reason =
-        format!("{} than stable at the same time: evidence {total:.0}, {needed:.0} is enough", most.1);
+    let shown = if total < CERTAIN { format!("{total:.0}") } else { format!("above {CERTAIN:.0}") };
+    let reason = format!("{} than stable at the same time: evidence {shown}, {needed:.0} is enough", most.1);
     let mut numbers = serde_json::Map::new();
     for (name, value) in [
         ("evidence", total),

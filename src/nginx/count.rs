@@ -266,13 +266,15 @@ impl Count<'_> {
         unsafe { bytes(*state.peer) == bytes((*self.conf.upstreams[line]).host) }
     }
 
-    /// What the driver has to know at once: runs of failed connections, and who is alive.
+    /// What the driver has to know at once: runs of failed connections, and who is alive. A connection that the release
+    /// had closed before says neither; who left before the answer began has seen none.
     fn note(&self, slots: &Slots<'_>, line: usize, outcome: Outcome, is_connected: bool) {
         let now = now();
-        if is_connected {
-            slots.generation.note_connected(now, !outcome.is_failure());
-        } else if outcome == Outcome::Connect {
-            self.connect_failed(slots, line, now);
+        match outcome {
+            Outcome::Stale => {}
+            _ if is_connected => slots.generation.note_connected(now, outcome == Outcome::Ok),
+            Outcome::Connect => self.connect_failed(slots, line, now),
+            _ => {}
         }
     }
 

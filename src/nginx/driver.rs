@@ -25,6 +25,9 @@ struct Driver {
     sat: Seconds,
 }
 
+/// Seconds after which what a driver has gathered is too old.
+const ADJOURNED: Seconds = 3;
+
 thread_local! {
     // A worker has one thread that serves.
     static DRIVER: RefCell<Driver> = RefCell::default();
@@ -62,10 +65,13 @@ pub fn end(cycle: *mut ngx_cycle_t) {
     let Some((main, conf)) = main_conf(cycle).and_then(|main| Some((main, main.zone.as_ref()?))) else {
         return;
     };
+    // After a reload somebody else has the lease by now. As nginx ends nobody has: each worker that leaves saves, the
+    // last one all of it.
     if let Some(zone) = conf.zone()
-        && zone.header.lease.give_up(pid())
+        && zone.header.lease.take(pid(), milliseconds())
     {
         SAVING.with(|saving| saving.save_now(main, conf, &zone));
+        zone.header.lease.give_up(pid());
     }
 }
 
@@ -87,6 +93,10 @@ impl Driver {
         let now = now();
         if now == self.sat {
             return;
+        }
+        // Another worker has driven meanwhile, or the clock was set: what is open here compares times far apart.
+        if now < self.sat || now > self.sat + ADJOURNED {
+            self.courts.iter_mut().for_each(Court::adjourn);
         }
         self.sat = now;
         for (index, policy) in main.policies().enumerate() {

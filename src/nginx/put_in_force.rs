@@ -126,6 +126,7 @@ fn start(main: &MainConf, conf: &ZoneConf, zone: &Zone<'_>, saved: Option<&State
     let before = conf.zone_before();
     if zone.is_new() {
         begin(zone, before.as_ref(), saved);
+        before.inspect(|before| before.header.lease.retire());
     }
     zone.begin_cycle();
     for policy in main.policies() {

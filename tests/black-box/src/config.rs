@@ -25,6 +25,7 @@ pub struct Config {
     listen: String,
     log_level: &'static str,
     user: &'static str,
+    pub(crate) daemon: bool,
     pub(crate) environment: Vec<(String, String)>,
     files: Vec<(String, Vec<u8>)>,
     directories: Vec<String>,
@@ -56,6 +57,7 @@ impl Config {
             listen: "listen 127.0.0.1:@PORT@;".to_owned(),
             log_level: "notice",
             user: "root",
+            daemon: false,
             environment: Vec::new(),
             files: Vec::new(),
             directories: Vec::new(),
@@ -117,6 +119,12 @@ impl Config {
     pub fn single_process(mut self) -> Config {
         self.main.push_str("master_process off;\n");
         self.workers(0)
+    }
+
+    /// `daemon on`: a binary upgrade asks for a master that its first parent has left.
+    pub fn daemon(mut self) -> Config {
+        self.daemon = true;
+        self
     }
 
     /// Workers that run as this user, where the tests run as root.
@@ -204,7 +212,8 @@ impl Config {
         };
         let top = format!(
             "{}{}worker_processes {};\nerror_log @DIR@/error.log {};\n",
-            preamble_for(self.user),
+            preamble_for(self.user)
+                .replace("daemon off", if self.daemon { "daemon on" } else { "daemon off" }),
             self.main,
             self.workers.max(1),
             self.log_level

@@ -31,6 +31,7 @@ mod protocols;
 mod reload_storm;
 mod runtime_api;
 mod runtime_changes;
+mod runtime_storms;
 mod shared_caches;
 mod sick_canaries;
 mod split;

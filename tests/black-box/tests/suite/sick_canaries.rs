@@ -244,7 +244,17 @@ fn routed_users_are_watched_by_burst_only() {
     }
 }
 
-/// Stable can be reached, but has not answered well for a minute: its own users gain nothing, and nor would others.
+/// Sends requests and leaves before they are answered.
+fn leave_early(nginx: &Nginx) {
+    for user in 0..30 {
+        let request = Request::get("/").cookie(format!("uid=hasty-{user}"));
+        let mut connection = nginx.connect();
+        connection.write(&request.to_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Stable can be reached, but has not answered well for a minute: the canary's users would gain nothing.
 #[test]
 fn no_verdict_when_stable_could_not_take_the_traffic() {
     for stable in [Fails(100), Hangs] {
@@ -252,7 +262,12 @@ fn no_verdict_when_stable_could_not_take_the_traffic() {
         let nginx = front(&stable.backend.server(), &refused(), "30%", "rollback on;", "");
         let api = Api(nginx.port());
         let crowd = Crowd { connections: 60, rate: 100, ..Crowd::new(nginx.port()) };
-        let (seen, _) = crowd.during(|| api.wait_verdict(0, Instant::now()));
+        let (seen, _) = crowd.during(|| {
+            let seen = api.wait_verdict(0, Instant::now());
+            leave_early(&nginx);
+            std::thread::sleep(Duration::from_millis(1500));
+            seen
+        });
         println!("stable is ill, too: {:.2?}, {}", seen.after, seen.event["text"]);
         assert!(seen.event["text"].as_str().unwrap().contains("has not answered for a minute"), "{seen:?}");
         let release = api.release("canary");
