@@ -117,7 +117,8 @@ pub fn read(path: &Path) -> Found {
 /// Whether `me` may overwrite what `other` wrote: during a binary upgrade only the newer nginx writes, and when it is gone
 /// the older one goes on.
 pub fn may_write(other: Writer, me: Writer, is_alive: impl Fn(u32) -> bool) -> bool {
-    other == me || other.started < me.started || !is_alive(other.pid)
+    // Who had the same number is gone, whatever clock it went by: in a container every nginx is process 1.
+    other.pid == me.pid || other.started < me.started || !is_alive(other.pid)
 }
 
 /// Whether a process is there. It may be another user's.
@@ -234,5 +235,7 @@ mod tests {
         let both = |_| true;
         assert!(may_write(old, old, both) && may_write(old, new, both) && !may_write(new, old, both));
         assert!(may_write(new, old, |pid| pid == 10), "the newer one is gone");
+        let (before, now) = (Writer { started: 99, pid: 1 }, Writer { started: 2, pid: 1 });
+        assert!(may_write(before, now, both), "another clock, and the same number in a new container");
     }
 }

@@ -1,20 +1,17 @@
 //! Promotion: the stable name comes to stand for another release's build, and that release's name for the former
 //! stable's, until the file says the same.
 
-use super::{By, Change, Control, Refused, State};
+use super::commands::not_up;
+use super::{By, Change, Control, Progress, Refused, State};
 use crate::decision::STABLE;
 use crate::events::Kind;
-use crate::percent::Percent;
 use crate::policy::Policy;
 
 impl Control {
     pub fn promote(&mut self, policy: &Policy, name: &str, by: By<'_>) -> Result<Change, Refused> {
         let promoted = self.other_than_stable(policy, name, "there is nothing to promote")?;
         if promoted.state != State::Up {
-            return Err(Refused::Conflict(format!(
-                "release \"{name}\" is {}, and everybody would get it: reset it and try it first",
-                promoted.state.name()
-            )));
+            return Err(Refused::Conflict(not_up(name, promoted, "try it and promote it")));
         }
         let new = promoted.generation;
         let old = self.stable;
@@ -24,18 +21,23 @@ impl Control {
                     .to_owned(),
             ));
         }
+        // Cookies name releases: what has ended of a name stays so.
+        let enrolled = |generation| self.find(generation).map_or(0, |standing| standing.enrolled_since);
+        let enrolled_since = [(old, enrolled(new)), (new, enrolled(old))];
         self.stable = new;
         for standing in &mut self.generations {
+            let exchanged = enrolled_since.iter().find(|(generation, _)| *generation == standing.generation);
+            let Some((_, enrolled_since)) = exchanged else {
+                continue;
+            };
+            standing.enrolled_since = *enrolled_since;
+            standing.ramp.iter_mut().for_each(Progress::end);
             if standing.generation == old {
-                (standing.state, standing.weight) = (State::Drain, Percent::ZERO);
-            }
-            if [old, new].contains(&standing.generation)
-                && let Some(ramp) = &mut standing.ramp
-            {
-                ramp.end();
+                standing.put(State::Drain);
             }
         }
         self.open_stable();
+        self.place();
         let text = format!(
             "\"{name}\" is stable now, and its name stands for the former stable release, which drains"
         );

@@ -93,7 +93,7 @@ fn foresee(conf: &PolicyConf, saved: Option<&StateFile>, log: *mut ngx_log_t) {
 }
 
 fn warn_of_moves(conf: &PolicyConf, reloaded: &Reloaded, what: &str, log: *mut ngx_log_t) {
-    if reloaded.moved > Percent::ZERO {
+    if reloaded.in_use && reloaded.moved > Percent::ZERO {
         let message = format!(
             "policy \"{}\": {what} {} of its users to another release: {}",
             conf.policy.name, reloaded.moved, reloaded.because

@@ -419,19 +419,19 @@ canary_after(ngx_http_request_t *r, ngx_msec_t interval, void *data,
 }
 
 
-ngx_uint_t
-canary_is_local(ngx_connection_t *c)
+static ngx_uint_t
+canary_sockaddr_is_local(struct sockaddr *sockaddr)
 {
     struct sockaddr_in   *sin;
 #if (NGX_HAVE_INET6)
     struct sockaddr_in6  *sin6;
 #endif
 
-    switch (c->sockaddr->sa_family) {
+    switch (sockaddr->sa_family) {
 
 #if (NGX_HAVE_INET6)
     case AF_INET6:
-        sin6 = (struct sockaddr_in6 *) c->sockaddr;
+        sin6 = (struct sockaddr_in6 *) sockaddr;
 
         return IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr)
                || (IN6_IS_ADDR_V4MAPPED(&sin6->sin6_addr)
@@ -439,7 +439,7 @@ canary_is_local(ngx_connection_t *c)
 #endif
 
     case AF_INET:
-        sin = (struct sockaddr_in *) c->sockaddr;
+        sin = (struct sockaddr_in *) sockaddr;
         return (ntohl(sin->sin_addr.s_addr) >> 24) == 127;
 
 #if (NGX_HAVE_UNIX_DOMAIN)
@@ -450,6 +450,26 @@ canary_is_local(ngx_connection_t *c)
     default:
         return 0;
     }
+}
+
+
+/*
+ * The address of a connection may be what a header says (ngx_http_realip_module), or that of a local proxy, so both it
+ * and the peer must be this machine, without a proxy in between.
+ */
+
+ngx_uint_t
+canary_is_local(ngx_connection_t *c)
+{
+    socklen_t       len;
+    ngx_sockaddr_t  peer;
+
+    len = sizeof(ngx_sockaddr_t);
+
+    return c->proxy_protocol == NULL
+           && canary_sockaddr_is_local(c->sockaddr)
+           && getpeername(c->fd, &peer.sockaddr, &len) == 0
+           && canary_sockaddr_is_local(&peer.sockaddr);
 }
 
 

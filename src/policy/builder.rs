@@ -113,7 +113,10 @@ impl PolicyBuilder {
             b"user" => {
                 let users =
                     UserSources::parse(words, &self.name, &self.visitor_cookie, &mut self.names, env)?;
-                self.user_text = words.join(&0);
+                // How long a cookie keeps an id deals nobody anew.
+                let sources: Vec<&[u8]> =
+                    words.iter().filter(|word| !word.starts_with(b"keep=")).copied().collect();
+                self.user_text = sources.join(&0);
                 once("user", &mut self.users, users)
             }
             b"salt" => match words {
@@ -232,7 +235,7 @@ impl PolicyBuilder {
             .map(|(route, place)| resolve(route, &place, &self.releases))
             .collect::<Result<_, _>>()?;
         let Rollout { fallback, rollback, ramps, needs_state } =
-            std::mem::take(&mut self.rollout).finish(&self.releases)?;
+            std::mem::take(&mut self.rollout).finish(declared.split.mode(), &self.releases)?;
         self.check_claims(env)?;
         let users = match self.users.take() {
             Some(users) => users,
@@ -249,7 +252,15 @@ impl PolicyBuilder {
             None => self.random_keys(env)?,
         };
         let salt = self.salt.unwrap_or_else(|| Salt::new(self.name.as_bytes()));
-        let dealt = salt.pseudonym(&[&[declared.split.mode() as u8], &self.user_text[..]].concat());
+        let mode = declared.split.mode();
+        // Where nothing is said, an identity gives the first source; what stands here is no word of the configuration.
+        let users_by: &[u8] = match &self.user_text[..] {
+            [] if !self.identities.is_empty() => b"\0claims",
+            said => said,
+        };
+        // `split_clients` knows no salt.
+        let dealt_by = if mode == HashMode::SplitClients { &Salt::new(b"") } else { &salt };
+        let dealt = dealt_by.pseudonym(&[&[mode as u8], users_by].concat());
         Ok(Policy {
             users,
             salt,

@@ -1,8 +1,10 @@
 //! The directives that say what happens to releases as time goes on: `fallback`, `rollback` and `ramp`. Used by the builder.
 
+use super::shares::check_ramp;
 use super::words::once;
 use crate::config::{ConfigError, Place, quote};
 use crate::fallback::{Fallback, Names};
+use crate::hash::HashMode;
 use crate::percent::Percent;
 use crate::ramp::Ramp;
 use crate::release::Release;
@@ -44,7 +46,7 @@ impl Lines {
         Ok(())
     }
 
-    pub fn finish(self, releases: &[Release]) -> Result<Rollout, ConfigError> {
+    pub fn finish(self, mode: HashMode, releases: &[Release]) -> Result<Rollout, ConfigError> {
         let fallback = Fallback::resolve(self.fallback, releases)?;
         let (rollback, rollback_place) = match self.rollback {
             Some((Some(rollback), place)) => (Some(rollback), Some(place)),
@@ -60,8 +62,14 @@ impl Lines {
             );
             return Err(ConfigError::at(&release.place, message));
         }
-        let ramps = self.ramps.into_iter().map(|(name, ramp, place)| resolve(&name, ramp, &place, releases));
-        let ramps = ramps.collect::<Result<_, _>>()?;
+        let mut ramps = Vec::new();
+        let mut grown = releases.to_vec();
+        for (name, ramp, place) in self.ramps {
+            let ramp = resolve(&name, ramp, &place, releases)?;
+            grown[ramp.release].weight = ramp.end();
+            check_ramp(mode, &ramp, &grown).map_err(|message| ConfigError::at(&place, message))?;
+            ramps.push(ramp);
+        }
         Ok(Rollout { fallback, rollback, ramps, needs_state })
     }
 }

@@ -72,11 +72,15 @@ export function contrast() {
   return [...wrong];
 }
 
-/** What does not fit a phone: sideways scrolling, and buttons too small for a thumb. */
+/** What does not fit a phone: sideways scrolling, a letter a line, and buttons too small for a thumb. */
 export function phone() {
   const wrong = [];
   const { scrollWidth, clientWidth } = document.documentElement;
   if (scrollWidth > clientWidth) wrong.push(`the page is ${scrollWidth} wide on a screen of ${clientWidth}`);
+  for (const element of document.querySelectorAll("main *, .events *")) {
+    const { width, height } = element.getBoundingClientRect();
+    if (element.checkVisibility() && element.children.length === 0 && element.innerText.length > 3 && height > 3 * width) wrong.push(`squeezed: ${element.innerText}`);
+  }
   for (const control of document.querySelectorAll("button, input")) {
     const box = control.getBoundingClientRect();
     if (control.checkVisibility() && box.height < 44) wrong.push(`${box.height} high: ${control.outerHTML.slice(0, 60)}`);

@@ -127,17 +127,16 @@ test("computes shares and error rates from the counters", async () => {
   const all = last.reduce((sum, r) => sum + difference(r.name, (o) => o.requests.split), 0);
   assert.ok(all > 100, `only ${all} split requests came: the test needs --site`);
   for (const { name, ttfb, fallbacks_from, fallbacks_to, stable } of last) {
-    card = page.locator(`[data-policy="${options.policy}"] [data-release="${name}"]`);
+    const shown = (figure) => value(figure, page.locator(`[data-policy="${options.policy}"] [data-release="${name}"]`));
     const share = difference(name, (r) => r.requests.split) / all;
-    assert.ok(share > 0 && Math.abs((await value("live")) - share) < 1e-9, `${name}: ${await value("live")}, not ${share}`);
+    assert.ok(share > 0 && Math.abs((await shown("live")) - share) < 1e-9, `${name}: ${await shown("live")}, not ${share}`);
     const failed = difference(name, ({ attempts: a }) => a.status + a.connect + a.timeout + a.reset + a.cut + a.no_live);
     const judged = failed + difference(name, (r) => r.attempts.ok);
-    assert.ok(judged > 0 && Math.abs((await value("errors")) - failed / judged) < 1e-9, `${name}: errors`);
-    assert.equal(await value("p50"), ttfb.p50);
-    assert.equal(await value("p90"), ttfb.p90);
-    assert.equal(await value("saved"), stable ? fallbacks_to : fallbacks_from);
+    assert.ok(judged > 0 && Math.abs((await shown("errors")) - failed / judged) < 1e-9, `${name}: errors`);
+    assert.equal(await shown("p50"), ttfb.p50);
+    assert.equal(await shown("p90"), ttfb.p90);
+    assert.equal(await shown("saved"), stable ? fallbacks_to : fallbacks_from);
   }
-  card = page.locator(`[data-policy="${options.policy}"] [data-release="${options.release}"]`);
 });
 
 test("refuses a bad weight without asking the API", async () => {

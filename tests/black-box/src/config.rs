@@ -27,6 +27,7 @@ pub struct Config {
     user: &'static str,
     pub(crate) environment: Vec<(String, String)>,
     files: Vec<(String, Vec<u8>)>,
+    directories: Vec<String>,
     pub(crate) expected: Vec<String>,
 }
 
@@ -57,6 +58,7 @@ impl Config {
             user: "root",
             environment: Vec::new(),
             files: Vec::new(),
+            directories: Vec::new(),
             expected: Vec::new(),
         }
     }
@@ -140,6 +142,12 @@ impl Config {
         self
     }
 
+    /// A directory in the test's directory, which everybody may write.
+    pub fn directory(mut self, name: &str) -> Config {
+        self.directories.push(name.to_owned());
+        self
+    }
+
     /// A self-signed certificate for a DNS name as `NAME.crt` and `NAME.key`.
     pub fn certificate(self, name: &str) -> Config {
         let (certificate, key) = tools::certificate(name);
@@ -169,6 +177,11 @@ impl Config {
         if self.whole.is_some() {
             // Where an nginx without a path of its own writes its access log.
             std::fs::create_dir_all(dir.join("logs")).unwrap();
+        }
+        for name in &self.directories {
+            let directory = dir.join(name);
+            std::fs::create_dir_all(&directory).unwrap();
+            std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o777)).unwrap();
         }
         for (name, content) in &self.files {
             std::fs::write(dir.join(name), content).unwrap();

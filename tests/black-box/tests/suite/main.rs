@@ -1,9 +1,16 @@
 //! The black-box suite, one module a topic. One binary, so that it links once.
 
+mod api_access;
+mod api_bodies;
+mod canary_dies;
+mod canaryctl;
 mod conditions;
 mod config_errors;
 mod config_places;
 mod corners;
+mod counting;
+mod counting_attempts;
+mod dashboard;
 mod delegation;
 mod enrolments;
 mod examples;
@@ -17,11 +24,15 @@ mod identities;
 mod identity_errors;
 mod key_files;
 mod lobechat;
+mod metrics;
 mod one_decision;
 mod policies;
 mod protocols;
 mod reload_storm;
+mod runtime_api;
+mod runtime_changes;
 mod shared_caches;
+mod sick_canaries;
 mod split;
 mod variables;
 mod visitors;
