@@ -25,7 +25,7 @@ pub fn by_evidence(
     ];
     let most = parts.iter().fold(parts[0], |most, part| if part.0 > most.0 { *part } else { most });
     let reason =
-        format!("{} than stable at the same time: evidence {total:.0}, {needed:.0} is enough", most.1);
+        format!("{} than stable at the same time: evidence {}, {needed:.0} is enough", most.1, shown(total));
     let mut numbers = serde_json::Map::new();
     for (name, value) in [
         ("evidence", total),
@@ -44,6 +44,11 @@ pub fn by_evidence(
         numbers.insert(format!("{name}_failed"), failed.into());
     }
     (Verdict { at: 0, by: "judge".to_owned(), reason, evidence: Some(total) }, numbers)
+}
+
+/// A crash brings numbers of a hundred digits.
+fn shown(evidence: f64) -> String {
+    if evidence < 1e6 { format!("{evidence:.0}") } else { format!("{evidence:.0e}") }
 }
 
 fn rounded(value: f64) -> serde_json::Value {
@@ -67,4 +72,14 @@ pub fn by_burst(
     numbers.insert("in_a_row".to_owned(), in_a_row.into());
     numbers.insert("burst".to_owned(), rollback.burst.into());
     Some((Verdict { at: 0, by: "burst".to_owned(), reason, evidence: None }, numbers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn evidence_can_be_read() {
+        assert_eq!([1_000.4, 999_999.0, 4.575e64].map(shown), ["1000", "999999", "5e64"]);
+    }
 }
