@@ -11,7 +11,7 @@ use lobechat_canary::percent::Percent;
 use lobechat_canary::policy::Policy;
 use proptest::prelude::*;
 
-use self::course::{File, Line, NAMES, Step, file, step};
+use self::course::{File, NAMES, Step, file, step};
 use crate::cases;
 use crate::checks::layout::CELLS;
 
