@@ -230,6 +230,49 @@ mod tests {
     }
 
     #[test]
+    fn saving_loses_nothing_of_others() {
+        let directory = std::env::temp_dir().join(format!("canary-save-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("state.json");
+        let me = Writer { started: 7, pid: std::process::id() };
+        let saved = |text: &str| serde_json::from_str::<SavedPolicy>(text).unwrap();
+        let control = r#"{"control":{"epoch":3,"stable":"00000000000000aa","lines":1,"dealt":1,"later":true,"generations":[
+            {"generation":"00000000000000aa","name":"stable","upstream":"a","file":{}}]}}"#;
+        let with = |name: &str, now| {
+            let mut state = StateFile::new(me, now);
+            state.policies.insert(name.to_owned(), saved(control));
+            state
+        };
+        let found = || match read(&path) {
+            Found::Good(state) => state,
+            other => panic!("{other:?}"),
+        };
+        save(&path, with("chat", 10)).unwrap();
+        save(&path, with("files", 11)).unwrap();
+        assert_eq!((found().sequence, found().written), (2, 11));
+        assert_eq!(found().policies.keys().collect::<Vec<_>>(), ["chat", "files"]);
+        assert_eq!(found().policies["chat"].control.epoch, 3);
+
+        fs::write(&path, "{\"format\":1,").unwrap();
+        save(&path, with("chat", 12)).unwrap();
+        assert_eq!(fs::read(aside(&path, 12)).unwrap(), b"{\"format\":1,");
+        assert_eq!(found().sequence, 1);
+
+        // The one whose process is there and who began later goes first.
+        let newer = Writer { started: 8, pid: 1 };
+        save(&path, StateFile { writer: newer, ..with("chat", 13) }).unwrap();
+        let refused = save(&path, with("chat", 14)).unwrap_err();
+        assert!(!refused.is_fault && refused.sentence.contains("newer nginx with process 1"), "{refused:?}");
+        assert_eq!((found().writer, found().written), (newer, 13));
+
+        let unwritable = save(&path.join("state.json"), with("chat", 15)).unwrap_err();
+        assert!(unwritable.is_fault && unwritable.sentence.contains("stay in force"), "{unwritable:?}");
+        let missing = save(&directory.join("none/state.json"), with("chat", 15)).unwrap_err();
+        assert!(missing.is_fault && missing.sentence.contains("cannot write"), "{missing:?}");
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
     fn the_newer_nginx_writes() {
         let (old, new) = (Writer { started: 1, pid: 10 }, Writer { started: 2, pid: 20 });
         let both = |_| true;

@@ -8,6 +8,8 @@
 #[path = "../fuzz/src/lib.rs"]
 mod checks;
 
+#[path = "properties/control.rs"]
+mod control;
 #[path = "properties/hostile.rs"]
 mod hostile;
 #[path = "properties/shares.rs"]

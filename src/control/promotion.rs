@@ -59,9 +59,15 @@ impl Control {
             let (version, from) = (version.unwrap_or_default(), from.unwrap_or_default());
             Some(format!("release {} {upstream}{version}{from}{more};", named.name))
         };
+        // The release that was stable has not to stay as the promotion left it.
+        let state = match self.generations.first()?.state {
+            State::Up => "",
+            State::Drain => " drain",
+            State::Down => " down",
+        };
         match other {
             STABLE => None,
-            other => Some([line(STABLE, "")?, line(other, " drain")?]),
+            other => Some([line(STABLE, "")?, line(other, state)?]),
         }
     }
 }

@@ -89,10 +89,12 @@ impl Standing {
         self.ramp = Some(progress);
     }
 
-    /// Goes on with a ramp that has changed in the file, where the weight in force stands in it.
-    pub(super) fn change_ramp(&mut self, ramp: Option<&Ramp>, now: Seconds) {
+    /// Goes on with a ramp that has changed in the file, where the weight in force stands in it. One that came with
+    /// another name does not begin by itself: the lines of a promotion move nobody.
+    pub(super) fn change_ramp(&mut self, ramp: Option<&Ramp>, is_renamed: bool, now: Seconds) {
         match (ramp, &mut self.ramp) {
             (Some(ramp), Some(progress)) => progress.take_place(ramp, self.weight),
+            (Some(_), None) if is_renamed => self.ramp = Some(Progress::START),
             _ => self.restart_ramp(ramp, now),
         }
     }
