@@ -281,10 +281,11 @@ extern "C" fn look(data: *mut c_void) -> ngx_uint_t {
             return NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
         };
         waiting.looks += 1;
-        if waiting.looks < LOOKS && !runtime.is_persisted(&waiting.wait.policy, waiting.wait.epoch) {
+        let is_persisted = runtime.is_persisted(&waiting.wait.policy, waiting.wait.epoch);
+        if waiting.looks < LOOKS && !is_persisted {
             return NGX_AGAIN as ngx_int_t;
         }
-        send(r, &api::changed(&waiting.wait, &runtime))
+        send(r, &api::changed(&waiting.wait, is_persisted, &runtime))
     });
     if result == NGX_AGAIN as ngx_int_t {
         return 1;

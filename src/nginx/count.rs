@@ -228,7 +228,9 @@ impl Count<'_> {
         match self.decided.attempts() {
             Some(attempts) => {
                 let line = attempts.release_of(round, index)?;
-                Some((line, attempts.is_stale(round, index)))
+                // What nginx cannot send twice, such as a POST, has failed for good.
+                let asked_again = all.get(index + 1).is_some_and(|state| !state.peer.is_null());
+                Some((line, asked_again && attempts.is_stale(round, index)))
             }
             None => Some((self.decided.line, false)),
         }

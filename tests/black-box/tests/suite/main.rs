@@ -10,6 +10,8 @@ mod config_places;
 mod corners;
 mod counting;
 mod counting_attempts;
+mod counting_streams;
+mod crowds;
 mod dashboard;
 mod delegation;
 mod enrolments;
