@@ -8,8 +8,12 @@
 #[path = "../fuzz/src/lib.rs"]
 mod checks;
 
+#[path = "properties/control.rs"]
+mod control;
 #[path = "properties/hostile.rs"]
 mod hostile;
+#[path = "properties/rollout.rs"]
+mod rollout;
 #[path = "properties/shares.rs"]
 mod shares;
 #[path = "properties/split.rs"]

@@ -43,14 +43,15 @@ impl Control {
         for (line, generation) in policy.generations().enumerate() {
             let known = stored.and_then(|stored| stored.find(generation));
             let (standing, why) = match known {
-                None => (new(policy, line, generation, stored, now), "a new build, as the file says"),
-                Some(known) => kept(policy, line, known, stored, now),
+                None => (new(policy, line, generation, now), "a new build, as the file says"),
+                Some(known) => kept(policy, line, known, now),
             };
             control.generations.push(standing);
             reasons.push(why);
         }
         if let Some(stored) = stored {
             control.keep_exchange(stored);
+            control.keep_enrolments(stored);
             control.retire(stored);
         }
         control.open_stable();
@@ -82,6 +83,16 @@ impl Control {
         let is_there = self.declared().iter().any(|standing| standing.generation == stored.stable);
         if stored.stable != file_was && self.stable == file_was && is_there {
             self.stable = stored.stable;
+        }
+    }
+
+    /// Enrolments are for a name, whatever build it stands for; those that have ended stay so.
+    fn keep_enrolments(&mut self, stored: &Control) {
+        for name in 0..self.lines {
+            let since = stored.named(&self.generations[name].name).map_or(0, |before| before.enrolled_since);
+            let line = self.line_of(name);
+            let standing = &mut self.generations[line];
+            standing.enrolled_since = standing.enrolled_since.max(since);
         }
     }
 
@@ -177,16 +188,8 @@ fn line_of(policy: &Policy, line: usize) -> Line {
     }
 }
 
-fn new(
-    policy: &Policy,
-    line: usize,
-    generation: Generation,
-    stored: Option<&Control>,
-    now: Seconds,
-) -> Standing {
+fn new(policy: &Policy, line: usize, generation: Generation, now: Seconds) -> Standing {
     let (release, file) = (&policy.releases[line], line_of(policy, line));
-    // Enrolments are for a name, whatever build it stands for; those that have ended stay so.
-    let before = stored.and_then(|stored| stored.named(&release.name));
     let mut standing = Standing {
         generation,
         name: release.name.clone(),
@@ -196,7 +199,7 @@ fn new(
         own: State::Up,
         weight: if file.state == State::Up { file.weight } else { Percent::ZERO },
         anchor: file.anchor,
-        enrolled_since: before.map_or(0, |before| before.enrolled_since),
+        enrolled_since: 0,
         verdict: None,
         ramp: None,
         file,
@@ -207,16 +210,9 @@ fn new(
 }
 
 /// A generation that is known, under the line that names it now.
-fn kept(
-    policy: &Policy,
-    line: usize,
-    known: &Standing,
-    stored: Option<&Control>,
-    now: Seconds,
-) -> (Standing, &'static str) {
-    let fresh = new(policy, line, known.generation, stored, now);
+fn kept(policy: &Policy, line: usize, known: &Standing, now: Seconds) -> (Standing, &'static str) {
+    let fresh = new(policy, line, known.generation, now);
     let mut standing = Standing {
-        enrolled_since: known.enrolled_since.max(fresh.enrolled_since),
         name: fresh.name,
         upstream: fresh.upstream,
         version: fresh.version,

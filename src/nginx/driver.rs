@@ -62,10 +62,12 @@ pub fn end(cycle: *mut ngx_cycle_t) {
     let Some((main, conf)) = main_conf(cycle).and_then(|main| Some((main, main.zone.as_ref()?))) else {
         return;
     };
+    // The last one to leave finds it free, as it gave it up when it was told to leave; after a reload the new workers have it.
     if let Some(zone) = conf.zone()
-        && zone.header.lease.give_up(pid())
+        && zone.header.lease.take(pid(), milliseconds())
     {
         SAVING.with(|saving| saving.save_now(main, conf, &zone));
+        zone.header.lease.give_up(pid());
     }
 }
 

@@ -71,11 +71,9 @@ impl Saving {
         }
     }
 
-    /// Saves at once, as a process ends.
+    /// Saves at once, as a process ends: nginx has ended its threads by then, whatever they were at.
     pub fn save_now(&self, main: &MainConf, conf: &ZoneConf, zone: &Zone<'_>) {
-        if let SavedTo::File(path) = &conf.saved_to
-            && !self.is_busy.get()
-        {
+        if let SavedTo::File(path) = &conf.saved_to {
             let state = snapshot(main, conf, zone, now());
             let result = state_file::save(path.as_ref(), state.clone());
             self.note(&state, result);
