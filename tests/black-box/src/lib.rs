@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod load;
 pub mod lobechat;
 pub mod nginx;
+pub mod state;
 pub mod token;
 pub mod tools;
 pub mod vectors;

@@ -32,5 +32,6 @@ mod runtime_api;
 mod runtime_changes;
 mod shared_caches;
 mod split;
+mod state_file;
 mod variables;
 mod visitors;
