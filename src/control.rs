@@ -189,7 +189,7 @@ impl Control {
             release: Some(name.to_owned()),
             version: standing.version.clone(),
             kind,
-            by: by.who.to_owned(),
+            by: shortened(by.who).to_owned(),
             text,
             reason: by.reason.map(|reason| shortened(reason).to_owned()),
             ..Event::default()

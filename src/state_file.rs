@@ -2,8 +2,9 @@
 //! driver in a thread of nginx's pool, read by the master as it starts and by `nginx -t`.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,12 @@ use crate::generation::Generation;
 
 /// To change when an older module could not read the file.
 const FORMAT: u32 = 1;
+
+/// Some kilobytes for each release are usual.
+const LARGEST: u64 = 64 << 20;
+
+/// `O_NONBLOCK` of Linux: opening a pipe does not wait for whoever writes there.
+const NONBLOCK: i32 = 0o4000;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StateFile {
@@ -62,6 +69,17 @@ pub struct SavedGeneration {
     pub evidence: Vec<u64>,
 }
 
+impl SavedPolicy {
+    /// Generations that the control still knows, but the zone has no place for any more, keep what they had.
+    fn keep_retired(&mut self, before: SavedPolicy) {
+        for (generation, saved) in before.generations {
+            if self.control.find(generation).is_some() {
+                self.generations.entry(generation).or_insert(saved);
+            }
+        }
+    }
+}
+
 impl StateFile {
     pub fn new(writer: Writer, now: Seconds) -> StateFile {
         StateFile { format: FORMAT, writer, sequence: 1, written: now, ..StateFile::default() }
@@ -87,12 +105,16 @@ impl StateFile {
         let mut state: StateFile =
             serde_json::from_slice(text).map_err(|error| format!("it is damaged: {error}"))?;
         // What a hand has edited must not be trusted either.
-        state
-            .policies
-            .retain(|_, saved| (1..=saved.control.generations.len()).contains(&saved.control.lines));
+        state.policies.retain(|_, saved| {
+            let control = &saved.control;
+            (1..=control.generations.len()).contains(&control.lines) && control.epoch <= LAST_EPOCH
+        });
         Ok(state)
     }
 }
+
+/// More than anybody counts to.
+const LAST_EPOCH: u64 = 1 << 48;
 
 /// What there is at the path of a state file.
 #[derive(Debug)]
@@ -104,13 +126,27 @@ pub enum Found {
 }
 
 pub fn read(path: &Path) -> Found {
-    match fs::read(path) {
+    match read_regular(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
         Err(error) => Found::Damaged(format!("it cannot be read: {error}")),
         Ok(text) => match StateFile::parse(&text) {
             Ok(state) => Found::Good(Box::new(state)),
             Err(why) => Found::Damaged(why),
         },
+    }
+}
+
+/// The directory is a worker's, who may have put anything there: the master must neither wait for a pipe nor read without end.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut text)?;
+    match text.len() as u64 {
+        ..=LARGEST => Ok(text),
+        _ => Err(io::Error::other(format!("it is larger than {LARGEST} bytes"))),
     }
 }
 
@@ -167,7 +203,10 @@ pub fn save(path: &Path, mut state: StateFile) -> Result<(), NotSaved> {
             }
             state.sequence = found.sequence + 1;
             for (name, saved) in found.policies {
-                state.policies.entry(name).or_insert(saved);
+                match state.policies.entry(name) {
+                    Entry::Vacant(entry) => drop(entry.insert(saved)),
+                    Entry::Occupied(entry) => entry.into_mut().keep_retired(saved),
+                }
             }
         }
     }

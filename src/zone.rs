@@ -109,8 +109,10 @@ impl<'z> Zone<'z> {
     pub fn claim_policy(&self, name: u64, now: Seconds) -> Option<&'z PolicySlot> {
         let cycle = self.header.cycle.load(Relaxed);
         let slot = self.policy(name).or_else(|| {
-            let free =
-                self.policies.iter().find(|slot| is_free(&slot.name, &slot.cycle, &slot.seen, cycle, now))?;
+            let unused = self.policies.iter().find(|slot| slot.name.load(Relaxed) == 0);
+            let free = unused.or_else(|| {
+                self.policies.iter().find(|slot| is_free(&slot.name, &slot.cycle, &slot.seen, cycle, now))
+            })?;
             free.clear();
             free.name.store(name, Relaxed);
             Some(free)
@@ -126,7 +128,9 @@ impl<'z> Zone<'z> {
         let slot = self.generation(generation).or_else(|| {
             let free =
                 |slot: &&GenerationSlot| is_free(&slot.generation, &slot.cycle, &slot.seen, cycle, now);
-            let free = self.generations.iter().find(free)?;
+            // As long as there is room, builds that may come back keep theirs.
+            let unused = self.generations.iter().find(|slot| slot.generation.load(Relaxed) == 0);
+            let free = unused.or_else(|| self.generations.iter().find(free))?;
             free.clear();
             free.generation.store(generation.to_word(), Relaxed);
             Some(free)

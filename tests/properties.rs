@@ -12,6 +12,10 @@ mod checks;
 mod control;
 #[path = "properties/hostile.rs"]
 mod hostile;
+#[path = "properties/rollout.rs"]
+mod rollout;
+#[path = "properties/runtime.rs"]
+mod runtime;
 #[path = "properties/shares.rs"]
 mod shares;
 #[path = "properties/split.rs"]

@@ -50,7 +50,7 @@ impl Control {
             return Ok(Change::default()); // alerts repeat themselves
         }
         let reason = by.reason.map(shortened).unwrap_or("rolled back by hand").to_owned();
-        let verdict = Verdict { at: by.now, by: by.who.to_owned(), reason, evidence: None };
+        let verdict = Verdict { at: by.now, by: shortened(by.who).to_owned(), reason, evidence: None };
         let change = take_down(standing, policy, name, Kind::Rollback, verdict, by);
         Ok(self.done(change))
     }

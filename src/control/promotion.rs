@@ -5,6 +5,7 @@ use super::commands::not_up;
 use super::{By, Change, Control, Progress, Refused, State};
 use crate::decision::STABLE;
 use crate::events::Kind;
+use crate::percent::Percent;
 use crate::policy::Policy;
 
 impl Control {
@@ -59,15 +60,16 @@ impl Control {
             let (version, from) = (version.unwrap_or_default(), from.unwrap_or_default());
             Some(format!("release {} {upstream}{version}{from}{more};", named.name))
         };
-        // The release that was stable has not to stay as the promotion left it.
-        let state = match self.generations.first()?.state {
-            State::Up => "",
-            State::Drain => " drain",
-            State::Down => " down",
-        };
-        match other {
-            STABLE => None,
-            other => Some([line(STABLE, "")?, line(other, state)?]),
+        if other == STABLE {
+            return None;
         }
+        // Most often it drains; somebody may have opened it again, or taken it down.
+        let former = self.declared().get(STABLE)?;
+        let more = match former.state {
+            State::Up if former.weight == Percent::ZERO || policy.ramp_of(other).is_some() => String::new(),
+            State::Up => format!(" weight={}", former.weight),
+            state => format!(" {}", state.name()),
+        };
+        Some([line(STABLE, "")?, line(other, &more)?])
     }
 }

@@ -6,6 +6,9 @@ use super::{Control, Standing, State};
 /// Leaves out some of a control; false: there is nothing left to leave out.
 type Shed = fn(&mut Control) -> bool;
 
+/// What is left of who gave a verdict, in bytes.
+const SHORT_NAME: usize = 32;
+
 /// The ways to become smaller, what is missed least first.
 const SHEDDING: [Shed; 4] = [
     |control| control.retired_mut().iter_mut().fold(false, |shed, standing| standing.shed() | shed),
@@ -61,8 +64,14 @@ impl Control {
 impl Standing {
     /// Leaves out words that only explain.
     fn shed(&mut self) -> bool {
-        let reason = self.verdict.as_mut().map(|verdict| std::mem::take(&mut verdict.reason));
         let upstream = std::mem::take(&mut self.upstream);
-        !upstream.is_empty() || reason.is_some_and(|reason| !reason.is_empty())
+        let Some(verdict) = &mut self.verdict else {
+            return !upstream.is_empty();
+        };
+        let reason = std::mem::take(&mut verdict.reason);
+        let end = (0..=SHORT_NAME.min(verdict.by.len())).rev().find(|&end| verdict.by.is_char_boundary(end));
+        let is_long = end.is_some_and(|end| end < verdict.by.len());
+        verdict.by.truncate(end.unwrap_or_default());
+        !upstream.is_empty() || !reason.is_empty() || is_long
     }
 }

@@ -62,8 +62,13 @@ impl Zone<'_> {
         }
     }
 
-    /// Events of before, with numbers of their own. Under the lock.
+    /// Events of before, in a zone that has none. Numbers go on where they were, as readers ask for what comes after the last
+    /// one that they have seen. Under the lock.
     pub fn restore_events(&self, events: &[serde_json::Value]) {
+        let last = events.last().and_then(|event| event.get("seq")?.as_u64());
+        if let Some(before) = last.and_then(|last| last.checked_sub(events.len() as u64)) {
+            self.header.last_event.store(before, Relaxed);
+        }
         for event in events {
             self.add_event(|sequence| {
                 let mut event = event.clone();

@@ -13,6 +13,7 @@ pub mod load;
 pub mod lobechat;
 pub mod nginx;
 pub mod rollout;
+pub mod state;
 pub mod token;
 pub mod tools;
 pub mod vectors;

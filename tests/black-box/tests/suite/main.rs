@@ -37,5 +37,6 @@ mod runtime_storms;
 mod shared_caches;
 mod sick_canaries;
 mod split;
+mod state_file;
 mod variables;
 mod visitors;
