@@ -27,7 +27,7 @@ const LONG: usize = 100_000;
 
 /// One process, so that one signal kills it.
 fn canary(port: u16) -> Nginx {
-    backend(port, "b", 8).single_process().start()
+    backend(port, "b", 12).single_process().start()
 }
 
 /// nginx answers at once, so what it holds back stands for an application that works on its answer.
@@ -49,6 +49,7 @@ fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
+/// That the canary holds answers back is no fault here.
 fn front(stable: u16, canary: u16) -> Config {
     let upstream =
         |name: &str, port: u16| format!("upstream {name} {{ server 127.0.0.1:{port}; keepalive 16; }}");
@@ -60,7 +61,7 @@ fn front(stable: u16, canary: u16) -> Config {
         .server(
             "proxy_http_version 1.1; proxy_set_header Connection ''; keepalive_requests 100000;
              location / { lobechat_canary chat { release stable lobe_a version=2.1.25; release canary lobe_b version=2.1.26 weight=10%;
-                 user cookie:uid; rollback on; }
+                 user cookie:uid; rollback on ttfb=100x; }
                  proxy_pass http://lobechat_canary; }
              location /canary/ { lobechat_canary_api write; }",
         )
