@@ -26,7 +26,7 @@ use crate::duration::Seconds;
 use crate::generation::Generation;
 
 /// Says that the zone is ours, and laid out like this: to change with every field.
-pub const LAYOUT: u64 = u64::from_be_bytes(*b"LCanary\x01");
+pub const LAYOUT: u64 = u64::from_be_bytes(*b"LCanary\x02");
 
 /// How many events are kept.
 pub const EVENTS: usize = 64;

@@ -284,7 +284,10 @@ impl Count<'_> {
     #[cold]
     fn connect_failed(&self, slots: &Slots<'_>, line: usize, now: Seconds) {
         if self.conf.release_of(line) != crate::decision::STABLE {
-            return slots.generation.note_connect_failed(now);
+            if slots.generation.heeds(self.decided.epoch) {
+                slots.generation.note_connect_failed(now);
+            }
+            return;
         }
         for other in 0..self.conf.policy.releases.len() {
             if let Some(Slots { generation, .. }) = self.slots(other) {
@@ -304,6 +307,9 @@ impl Count<'_> {
         let Some(Slots { policy, generation }) = self.slots(self.decided.line) else {
             return;
         };
+        if !generation.heeds(self.decided.epoch) {
+            return;
+        }
         let slow = policy.slow_above(self.decided.release == crate::decision::STABLE);
         let is_slow = slow.map(|above| above > 0 && milliseconds >= above);
         // Who leaves early says nothing; who has waited long has seen a slow answer.

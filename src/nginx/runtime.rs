@@ -111,7 +111,7 @@ pub fn change(
         let slot = policy.shared.policy().ok_or_else(old)?;
         zone.publish(slot, &control).map_err(NotChanged::Failed)?;
         if let Some(slot) = change.cleared.and_then(|generation| zone.generation(generation)) {
-            slot.clear_judged();
+            slot.forget(control.epoch);
         }
         if let Some(slot) = change.rolled_back.and_then(|generation| zone.generation(generation)) {
             slot.rollbacks.fetch_add(1, Relaxed);

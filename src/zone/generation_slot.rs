@@ -27,6 +27,8 @@ pub struct GenerationSlot {
     /// Seconds since 1970 at which a connection stood, and at which an attempt was answered.
     pub connected: AtomicU64,
     pub answered: AtomicU64,
+    /// The epoch of the last reset: what was decided before it, and ends after it, says nothing any more.
+    heeded_since: AtomicU64,
     /// Judged requests, one for each bucket and block, and how many there were when the ramp's step began.
     pub judged: AtomicU64,
     judged_before: AtomicU64,
@@ -192,8 +194,19 @@ impl GenerationSlot {
         }
     }
 
-    /// Forgets what the judge knows.
-    pub fn clear_judged(&self) {
+    /// Whether a request that was decided at this epoch says something of the release as it is now.
+    #[inline]
+    pub fn heeds(&self, epoch: u64) -> bool {
+        epoch >= self.heeded_since.load(Relaxed)
+    }
+
+    /// Forgets what the judge knows, and will not hear of what was decided before this epoch.
+    pub fn forget(&self, epoch: u64) {
+        self.heeded_since.store(epoch, Relaxed);
+        self.clear_judged();
+    }
+
+    fn clear_judged(&self) {
         self.evidence.store(&[0; Evidence::WORDS]);
         self.connect_failures.store(0, Relaxed);
         let bits = self.slow.iter().chain(&self.this_hour).chain(&self.earlier);
@@ -202,6 +215,7 @@ impl GenerationSlot {
 
     pub(super) fn clear(&self) {
         self.clear_judged();
+        self.heeded_since.store(0, Relaxed);
         let own = [&self.rollbacks, &self.connected, &self.answered, &self.judged, &self.judged_before];
         own.into_iter().chain(self.shards.iter().flat_map(Shard::numbers)).for_each(|n| n.store(0, Relaxed));
     }
@@ -234,6 +248,17 @@ mod tests {
         let copy = GenerationSlot::default();
         copy.add(&counts);
         assert_eq!(copy.counts(), counts);
+    }
+
+    #[test]
+    fn what_was_decided_before_a_reset_is_not_heeded() {
+        let slot = GenerationSlot::default();
+        assert!(slot.heeds(0));
+        slot.judged(3, true, [false; 2]);
+        slot.note_connect_failed(5);
+        slot.forget(7);
+        assert!(!slot.heeds(6) && slot.heeds(7) && slot.heeds(8));
+        assert_eq!((slot.failed.take()[0], slot.connect_failures.load(Relaxed)), (0, 0));
     }
 
     #[test]

@@ -4,10 +4,11 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use black_box::backend::Backend;
 use black_box::crowd::Crowd;
 use black_box::nginx::signal;
 use black_box::rollout::Api;
-use black_box::{Config, Nginx, wait_for};
+use black_box::{Config, Nginx, Request, wait_for};
 use rustix::process::Signal;
 
 /// Plain answers, answers that take their time to begin, and long ones that take half a second to send.
@@ -26,7 +27,7 @@ const LONG: usize = 100_000;
 
 /// One process, so that one signal kills it.
 fn canary(port: u16) -> Nginx {
-    backend(port, "b", 8).single_process().start()
+    backend(port, "b", 12).single_process().start()
 }
 
 /// nginx answers at once, so what it holds back stands for an application that works on its answer.
@@ -48,6 +49,7 @@ fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
+/// That the canary holds answers back is no fault here.
 fn front(stable: u16, canary: u16) -> Config {
     let upstream =
         |name: &str, port: u16| format!("upstream {name} {{ server 127.0.0.1:{port}; keepalive 16; }}");
@@ -59,7 +61,7 @@ fn front(stable: u16, canary: u16) -> Config {
         .server(
             "proxy_http_version 1.1; proxy_set_header Connection ''; keepalive_requests 100000;
              location / { lobechat_canary chat { release stable lobe_a version=2.1.25; release canary lobe_b version=2.1.26 weight=10%;
-                 user cookie:uid; rollback on; }
+                 user cookie:uid; rollback on ttfb=100x; }
                  proxy_pass http://lobechat_canary; }
              location /canary/ { lobechat_canary_api write; }",
         )
@@ -142,4 +144,30 @@ fn canary_dies_under_load() {
     assert!(met.posts_failed.len() + met.cut <= 3 * crowd.connections, "{:?}", met.posts_failed);
     assert!(met.answered > 1500 && met.by_canary > 150, "no load");
     assert!(api.release("canary")["fallbacks_from"].as_u64().unwrap() >= 15);
+}
+
+/// Answers of stable that take their time, for users whom it has saved from a dead canary, end after the reset.
+#[test]
+fn what_failed_before_a_reset_does_not_count_after_it() {
+    let stable = Backend::start(|mut peer| {
+        while peer.request().is_some() {
+            std::thread::sleep(Duration::from_millis(1500));
+            peer.answer("200 OK", "", "a");
+        }
+    });
+    let nginx = front(stable.port, free_port()).start();
+    let api = Api(nginx.port());
+    api.set_weight("canary", "50%").unwrap();
+    let mut users: Vec<_> = (0..40).map(|_| nginx.connect()).collect();
+    for (user, connection) in users.iter_mut().enumerate() {
+        connection.write(&Request::get("/").cookie(format!("uid={user}")).to_bytes()).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    api.post("releases/canary/rollback").unwrap();
+    api.post("releases/canary/reset").unwrap();
+    api.set_weight("canary", "50%").unwrap();
+    users.iter_mut().for_each(|connection| assert_eq!(connection.read_head().unwrap().status, 200));
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(api.attempts("canary", &["connect"]).1 >= 10, "no failures to forget");
+    assert_eq!((api.release("canary")["state"].as_str(), api.verdicts(0).len()), (Some("up"), 0));
 }
