@@ -312,6 +312,36 @@ mod tests {
     }
 
     #[test]
+    fn builds_that_the_zone_has_no_place_for_keep_their_counters() {
+        let directory = std::env::temp_dir().join(format!("canary-retired-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("state.json");
+        let [stable, retired, forgotten] = [7, 8, 9].map(|word| Generation::from_word(word).unwrap());
+        let standing = |generation: Generation| serde_json::json!({"generation": generation, "name": "r", "upstream": "u", "weight": "0%", "file": {}});
+        let control = serde_json::json!({
+            "epoch": 3, "stable": stable, "lines": 1, "dealt": 0,
+            "generations": [standing(stable), standing(retired)],
+        });
+        let control: Control = serde_json::from_value(control).unwrap();
+        let saved = |generations: &[Generation]| SavedPolicy {
+            control: control.clone(),
+            generations: generations
+                .iter()
+                .map(|generation| (*generation, SavedGeneration::default()))
+                .collect(),
+            fallbacks: Vec::new(),
+        };
+        for generations in [&[stable, retired, forgotten][..], &[stable]] {
+            let mut state = StateFile::new(Writer { started: 7, pid: 1 }, 99);
+            state.policies.insert("chat".to_owned(), saved(generations));
+            save(&path, state).unwrap();
+        }
+        let Found::Good(found) = read(&path) else { panic!("a good file") };
+        assert_eq!((&found.policies["chat"], found.sequence), (&saved(&[stable, retired]), 2));
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
     fn the_newer_nginx_writes() {
         let (old, new) = (Writer { started: 1, pid: 10 }, Writer { started: 2, pid: 20 });
         let both = |_| true;

@@ -206,6 +206,19 @@ mod tests {
     }
 
     #[test]
+    fn builds_that_may_come_back_keep_their_place_while_there_is_room() {
+        let memory = testing::Memory::new(1, 2);
+        let zone = memory.zone();
+        let [old, new, newer] = [7, 8, 9].map(|word| Generation::from_word(word).unwrap());
+        zone.claim_generation(old, 1000).unwrap();
+        zone.header.cycle.store(9, Relaxed);
+        zone.claim_generation(new, 1001 + KEPT).unwrap();
+        assert!(zone.generation(old).is_some());
+        zone.claim_generation(newer, 1001 + KEPT).unwrap();
+        assert!(zone.generation(old).is_none() && zone.generation(new).is_some());
+    }
+
+    #[test]
     fn slots_are_kept_for_a_day_and_two_configurations() {
         let memory = testing::Memory::new(1, 1);
         let zone = memory.zone();

@@ -90,3 +90,21 @@ impl GenerationSlot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::EVENTS;
+    use super::super::testing::Memory;
+
+    #[test]
+    fn numbers_of_events_go_on() {
+        let (before, after) = (Memory::new(0, 0), Memory::new(0, 0));
+        let event = |sequence: u64| format!("{{\"seq\":{sequence},\"text\":\"x\"}}").into_bytes();
+        (0..EVENTS + 9).for_each(|_| before.zone().add_event(event));
+        let saved = before.zone().snapshot(&[], Default::default(), 7).events;
+        after.zone().restore_events(&saved);
+        assert_eq!(after.zone().events_after(0), before.zone().events_after(0));
+        after.zone().add_event(event);
+        assert_eq!(after.zone().events_after(EVENTS as u64 + 9)[0].0, EVENTS as u64 + 10);
+    }
+}

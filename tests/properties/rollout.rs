@@ -153,7 +153,7 @@ fn what_the_file_closes_the_file_opens() {
             control.clone().set_state(&with(held), "canary", State::Up, by(NOW)),
             control.clone().promote(&with(held), "canary", by(NOW)),
         ] {
-            let sentence = format!("{}", sentence(refused));
+            let sentence = sentence(refused);
             assert!(sentence.contains(&format!("remove \"{held}\" from its release line")), "{sentence}");
         }
         control = reload(&with("weight=10%"), &control, NOW);
