@@ -16,6 +16,7 @@ use crate::events::{Event, Kind};
 use crate::generation::Generation;
 use crate::percent::Percent;
 use crate::split::Anchor;
+use crate::text::head;
 
 pub use self::reload::Reloaded;
 pub use self::schedule::{DOUBT, Pace, Progress};
@@ -173,6 +174,11 @@ pub struct By<'a> {
 const LONGEST_TEXT: usize = 200;
 
 impl Control {
+    /// Whether what was read from elsewhere is one.
+    pub fn is_sound(&self) -> bool {
+        (1..=self.generations.len()).contains(&self.lines)
+    }
+
     pub fn find(&self, generation: Generation) -> Option<&Standing> {
         self.generations.iter().find(|standing| standing.generation == generation)
     }
@@ -197,8 +203,7 @@ impl Control {
     }
 }
 
-/// The beginning of a text that people have written.
+/// What people have written, as far as it is kept.
 fn shortened(text: &str) -> &str {
-    let end = (0..=LONGEST_TEXT.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
-    &text[..end.unwrap_or_default()]
+    head(text, LONGEST_TEXT)
 }

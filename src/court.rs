@@ -14,7 +14,7 @@ use crate::counts::BINS;
 use crate::decision::STABLE;
 use crate::duration::Seconds;
 use crate::generation::Generation;
-use crate::judge::{HOUR, SlowThresholds, may_take_down, threshold};
+use crate::judge::{HOUR, SlowThresholds, may_take_down};
 use crate::policy::Policy;
 use crate::rollback::{Action, Rollback};
 use crate::zone::{GenerationSlot, PolicySlot};
@@ -64,9 +64,9 @@ impl Court {
             return Vec::new();
         };
         self.look_for_slow(rollback, control, bench, stable_slot, now);
-        let names: Vec<usize> = (1..policy.releases.len()).collect();
+        let needed = rollback.evidence_needed(policy.releases.len());
         let mut sentences = Vec::new();
-        for name in names.iter().copied() {
+        for name in 1..policy.releases.len() {
             let line = control.line_of(name);
             let (Some(tally), Some(slot), Some(standing)) =
                 (tallies.get(line), bench.generations.get(line), control.declared().get(line))
@@ -80,8 +80,8 @@ impl Court {
             let block = self.blocks.entry(standing.generation).or_insert_with(|| Block::new(now));
             block.add(tally, stable);
             let found = match block.close(slot, now) {
-                Some(evidence) if evidence.total() >= threshold(rollback.alpha, names.len()) => {
-                    Some(by_evidence(&evidence, threshold(rollback.alpha, names.len()), slot, stable_slot))
+                Some(evidence) if evidence.total() >= needed => {
+                    Some(by_evidence(&evidence, needed, slot, stable_slot))
                 }
                 _ => by_burst(rollback, slot, stable_slot, now),
             };
@@ -124,8 +124,7 @@ impl Court {
         stable: &GenerationSlot,
         now: Seconds,
     ) {
-        let bins = stable.counts().ttfb.bins;
-        let bins: [u64; BINS] = std::array::from_fn(|index| bins.get(index).copied().unwrap_or_default());
+        let bins = stable.ttfb_bins();
         self.bases.retain(|(_, generation, _)| *generation == control.stable);
         if self.bases.last().is_none_or(|(at, ..)| now >= at + HOUR) {
             self.bases.push((now, control.stable, bins));

@@ -2,6 +2,7 @@
 //! the driver how much evidence is enough.
 
 use crate::config::{arity, quote};
+use crate::judge::threshold;
 
 #[derive(Clone, Debug)]
 pub struct Rollback {
@@ -66,6 +67,12 @@ impl Rollback {
             })?;
         }
         Ok(Some(rollback))
+    }
+
+    /// The evidence that is enough against one of a policy's releases: all but the stable one share the chance of a
+    /// verdict without a difference.
+    pub fn evidence_needed(&self, releases: usize) -> f64 {
+        threshold(self.alpha, releases.saturating_sub(1))
     }
 
     fn parameter(&mut self, key: &str, value: &str) -> Result<(), String> {

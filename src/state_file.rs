@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -14,15 +14,13 @@ use crate::control::Control;
 use crate::counts::Counts;
 use crate::duration::Seconds;
 use crate::generation::Generation;
+use crate::regular_file;
 
 /// To change when an older module could not read the file.
 const FORMAT: u32 = 1;
 
-/// Some kilobytes for each release are usual.
-const LARGEST: u64 = 64 << 20;
-
-/// `O_NONBLOCK` of Linux: opening a pipe does not wait for whoever writes there.
-const NONBLOCK: i32 = 0o4000;
+/// Some kilobytes for each release are usual; MiB.
+const LARGEST: u64 = 64;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StateFile {
@@ -105,10 +103,7 @@ impl StateFile {
         let mut state: StateFile =
             serde_json::from_slice(text).map_err(|error| format!("it is damaged: {error}"))?;
         // What a hand has edited must not be trusted either.
-        state.policies.retain(|_, saved| {
-            let control = &saved.control;
-            (1..=control.generations.len()).contains(&control.lines) && control.epoch <= LAST_EPOCH
-        });
+        state.policies.retain(|_, saved| saved.control.is_sound() && saved.control.epoch <= LAST_EPOCH);
         Ok(state)
     }
 }
@@ -126,27 +121,14 @@ pub enum Found {
 }
 
 pub fn read(path: &Path) -> Found {
-    match read_regular(path) {
+    // The directory is a worker's, who may have put anything there.
+    match regular_file::read(path, LARGEST) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
         Err(error) => Found::Damaged(format!("it cannot be read: {error}")),
-        Ok(text) => match StateFile::parse(&text) {
+        Ok((text, _)) => match StateFile::parse(&text) {
             Ok(state) => Found::Good(Box::new(state)),
             Err(why) => Found::Damaged(why),
         },
-    }
-}
-
-/// The directory is a worker's, who may have put anything there: the master must neither wait for a pipe nor read without end.
-fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
-    let file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let mut text = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut text)?;
-    match text.len() as u64 {
-        ..=LARGEST => Ok(text),
-        _ => Err(io::Error::other(format!("it is larger than {LARGEST} bytes"))),
     }
 }
 

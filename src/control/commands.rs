@@ -6,6 +6,7 @@ use crate::decision::STABLE;
 use crate::events::Kind;
 use crate::percent::Percent;
 use crate::policy::{Policy, explain_split};
+use crate::release::names;
 
 impl Control {
     /// Gives releases these weights, all or none. With `if_epoch`, only if nothing has changed since.
@@ -125,12 +126,10 @@ impl Control {
         }
     }
 
-    fn index_of(&self, policy: &Policy, name: &str) -> Result<usize, Refused> {
+    pub(super) fn index_of(&self, policy: &Policy, name: &str) -> Result<usize, Refused> {
         policy.releases.iter().position(|release| release.name == name).ok_or_else(|| {
-            let known: Vec<&str> = policy.releases.iter().map(|release| release.name.as_str()).collect();
-            let message =
-                format!("unknown release \"{name}\": policy \"{}\" has {}", policy.name, known.join(", "));
-            Refused::Unknown(message)
+            let known = names(&policy.releases);
+            Refused::Unknown(format!("unknown release \"{name}\": policy \"{}\" has {known}", policy.name))
         })
     }
 

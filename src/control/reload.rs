@@ -6,8 +6,10 @@ use openssl::sha::sha256;
 use super::{Control, Line, Standing, State};
 use crate::duration::Seconds;
 use crate::generation::Generation;
+use crate::hash::first_word;
 use crate::percent::Percent;
 use crate::policy::Policy;
+use crate::ramp::Ramp;
 use crate::split::Anchor;
 
 /// How many generations that no file names any more are remembered.
@@ -178,13 +180,12 @@ impl Control {
 /// What a line of the file says.
 fn line_of(policy: &Policy, line: usize) -> Line {
     let release = &policy.releases[line];
-    let ramp = policy.ramp_of(line).map(|ramp| sha256(ramp.text.as_bytes()));
-    let digest = |ramp: [u8; 32]| ramp.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest = |ramp: &Ramp| format!("{:016x}", first_word(&sha256(ramp.text.as_bytes())));
     Line {
         weight: release.weight,
         anchor: release.from.or_else(|| Anchor::default_of(line)),
         state: release.state,
-        ramp: ramp.map(digest).unwrap_or_default(),
+        ramp: policy.ramp_of(line).map(digest).unwrap_or_default(),
     }
 }
 

@@ -174,8 +174,7 @@ impl Control {
     }
 
     fn ramped<'p>(&mut self, policy: &'p Policy, name: &str) -> Result<(&'p Ramp, &mut Standing), Refused> {
-        let index = policy.releases.iter().position(|release| release.name == name);
-        let ramp = index.and_then(|index| policy.ramp_of(self.line_of(index)));
+        let ramp = policy.ramp_of(self.line_of(self.index_of(policy, name)?));
         let standing = self.other_than_stable(policy, name, "it has no ramp")?;
         match ramp.filter(|_| standing.ramp.is_some()) {
             Some(ramp) => Ok((ramp, standing)),

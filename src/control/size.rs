@@ -2,6 +2,7 @@
 //! decides who is served by which build never does.
 
 use super::{Control, Standing, State};
+use crate::text::head;
 
 /// Leaves out some of a control; false: there is nothing left to leave out.
 type Shed = fn(&mut Control) -> bool;
@@ -36,9 +37,11 @@ impl Control {
 
     pub fn from_bytes(text: &[u8]) -> Result<Control, String> {
         let control: Control = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        match control.lines {
-            1.. if control.lines <= control.generations.len() => Ok(control),
-            lines => Err(format!("{lines} of {} generations in the file", control.generations.len())),
+        match control.is_sound() {
+            true => Ok(control),
+            false => {
+                Err(format!("{} of {} generations in the file", control.lines, control.generations.len()))
+            }
         }
     }
 
@@ -69,9 +72,9 @@ impl Standing {
             return !upstream.is_empty();
         };
         let reason = std::mem::take(&mut verdict.reason);
-        let end = (0..=SHORT_NAME.min(verdict.by.len())).rev().find(|&end| verdict.by.is_char_boundary(end));
-        let is_long = end.is_some_and(|end| end < verdict.by.len());
-        verdict.by.truncate(end.unwrap_or_default());
+        let end = head(&verdict.by, SHORT_NAME).len();
+        let is_long = end < verdict.by.len();
+        verdict.by.truncate(end);
         !upstream.is_empty() || !reason.is_empty() || is_long
     }
 }

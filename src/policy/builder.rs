@@ -15,7 +15,7 @@ use crate::hash::{HashMode, Salt};
 use crate::identity::Identity;
 use crate::in_force::InForce;
 use crate::inputs::InputNames;
-use crate::release::Release;
+use crate::release::{Release, index_of};
 use crate::remember::Remember;
 use crate::route::Route;
 use crate::set_cookie;
@@ -313,17 +313,6 @@ impl PolicyBuilder {
 }
 
 fn resolve(route: Route<Box<[u8]>>, place: &Place, releases: &[Release]) -> Result<Route, ConfigError> {
-    match releases.iter().position(|release| *release.name.as_bytes() == *route.release) {
-        Some(release) => Ok(route.resolve(release)),
-        None => {
-            let known: Vec<_> = releases.iter().map(|release| release.name.as_str()).collect();
-            let message = format!(
-                "unknown release {} in route {}: the policy has {}",
-                quote(&route.release),
-                quote(&route.text),
-                known.join(", ")
-            );
-            Err(ConfigError::at(place, message))
-        }
-    }
+    let named = index_of(releases, &route.release, &format!("in route {}", quote(&route.text)));
+    named.map(|release| route.resolve(release)).map_err(|message| ConfigError::at(place, message))
 }

@@ -7,7 +7,7 @@ use crate::fallback::{Fallback, Names};
 use crate::hash::HashMode;
 use crate::percent::Percent;
 use crate::ramp::Ramp;
-use crate::release::Release;
+use crate::release::{Release, index_of};
 use crate::rollback::Rollback;
 
 /// The lines, before all releases are known.
@@ -75,15 +75,7 @@ impl Lines {
 }
 
 fn resolve(name: &[u8], ramp: Ramp, place: &Place, releases: &[Release]) -> Result<Ramp, ConfigError> {
-    let Some(line) = releases.iter().position(|release| release.name.as_bytes() == name) else {
-        let known: Vec<_> = releases.iter().map(|release| release.name.as_str()).collect();
-        let message = format!(
-            "unknown release {} in \"ramp\" directive: the policy has {}",
-            quote(name),
-            known.join(", ")
-        );
-        return Err(ConfigError::at(place, message));
-    };
+    let line = index_of(releases, name, "in \"ramp\" directive").map_err(|e| ConfigError::at(place, e))?;
     let release = &releases[line];
     let name = &release.name;
     let wrong = match () {

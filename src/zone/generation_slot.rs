@@ -5,8 +5,10 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::Numbers;
 use super::bits::Bits;
+use super::tenancy::{Slot, Tenancy};
 use crate::counts::{BINS, CODES, Counts, OUTCOMES, Outcome, REASONS, Ttfb};
 use crate::duration::Seconds;
+use crate::generation::Generation;
 use crate::judge::Evidence;
 
 /// As many as workers usually are; more share them.
@@ -15,10 +17,8 @@ pub const SHARDS: usize = 16;
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct GenerationSlot {
-    /// 0: free.
-    pub generation: AtomicU64,
-    pub cycle: AtomicU64,
-    pub seen: AtomicU64,
+    /// Owned by a generation.
+    tenancy: Tenancy,
     pub rollbacks: AtomicU64,
     /// Attempts in a row that failed before the connection stood.
     pub connect_failures: AtomicU64,
@@ -87,11 +87,6 @@ impl Shard {
     }
 
     #[inline]
-    pub fn count_skew(&self) {
-        self.skew.fetch_add(1, Relaxed);
-    }
-
-    #[inline]
     pub fn count_ttfb(&self, milliseconds: u64) {
         self.ttfb.count(crate::judge::bin(milliseconds));
         self.ttfb_sum.fetch_add(milliseconds, Relaxed);
@@ -119,12 +114,14 @@ impl GenerationSlot {
             responses: core::array::from_fn(|index| sum(&|shard| &shard.responses[index])),
             attempts: core::array::from_fn(|index| sum(&|shard| &shard.attempts[index])),
             skew: sum(&|shard| &shard.skew),
-            ttfb: Ttfb {
-                bins: (0..BINS).map(|index| sum(&|shard| &shard.ttfb[index])).collect(),
-                sum: sum(&|shard| &shard.ttfb_sum),
-            },
+            ttfb: Ttfb { bins: self.ttfb_bins().to_vec(), sum: sum(&|shard| &shard.ttfb_sum) },
             rollbacks: self.rollbacks.load(Relaxed),
         }
+    }
+
+    /// The times to first byte, over all workers.
+    pub fn ttfb_bins(&self) -> [u64; BINS] {
+        core::array::from_fn(|bin| self.shards.iter().map(|shard| shard.ttfb[bin].load(Relaxed)).sum())
     }
 
     /// Adds what a snapshot has, in a slot that is new.
@@ -146,11 +143,6 @@ impl GenerationSlot {
     /// Under the lock.
     pub fn begin_step(&self) {
         self.judged_before.store(self.judged.load(Relaxed), Relaxed);
-    }
-
-    /// When the generation was last in a file.
-    pub fn last_seen(&self) -> Seconds {
-        self.seen.load(Relaxed)
     }
 
     /// A connection stood, and perhaps was answered.
@@ -213,7 +205,18 @@ impl GenerationSlot {
         bits.chain([&self.active, &self.failed]).for_each(Bits::clear);
     }
 
-    pub(super) fn clear(&self) {
+    /// `None`: the slot is free.
+    pub fn generation(&self) -> Option<Generation> {
+        Generation::from_word(self.tenancy.owner())
+    }
+}
+
+impl Slot for GenerationSlot {
+    fn tenancy(&self) -> &Tenancy {
+        &self.tenancy
+    }
+
+    fn clear(&self) {
         self.clear_judged();
         self.heeded_since.store(0, Relaxed);
         let own = [&self.rollbacks, &self.connected, &self.answered, &self.judged, &self.judged_before];

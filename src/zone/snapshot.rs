@@ -32,7 +32,7 @@ impl Zone<'_> {
         let generations = control.generations.iter().map(|standing| standing.generation);
         let saved =
             generations.filter_map(|generation| Some((generation, self.generation(generation)?.saved())));
-        let of = |index: usize| Generation::from_word(self.generations.get(index)?.generation.load(Relaxed));
+        let of = |index: usize| self.generations.get(index)?.generation();
         let fallbacks = slot.fallbacks().filter_map(|(from, to, count)| Some((of(from)?, of(to)?, count)));
         Some(SavedPolicy {
             generations: saved.collect(),
