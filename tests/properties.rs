@@ -12,6 +12,8 @@ mod checks;
 mod control;
 #[path = "properties/hostile.rs"]
 mod hostile;
+#[path = "properties/ramps.rs"]
+mod ramps;
 #[path = "properties/rollout.rs"]
 mod rollout;
 #[path = "properties/runtime.rs"]

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::api;
 use crate::client::{Connection, Request};
 use crate::wait_for;
 
@@ -30,7 +31,7 @@ impl Api {
     }
 
     pub fn try_get(self, path: &str) -> Result<Value, String> {
-        self.send(Request::get(&format!("/canary/v1/{path}")))
+        self.send(api::request("GET", &format!("v1/{path}"), ""))
     }
 
     pub fn policy(self) -> Value {
@@ -39,9 +40,7 @@ impl Api {
 
     /// A release of the policy by its name.
     pub fn release(self, name: &str) -> Value {
-        let policy = self.policy();
-        let releases = policy["releases"].as_array().unwrap();
-        releases.iter().find(|release| release["name"] == name).unwrap().clone()
+        api::release(&self.policy(), name).clone()
     }
 
     /// All attempts at a release, and those of them that ended in one of these ways.
@@ -53,13 +52,11 @@ impl Api {
     }
 
     pub fn post(self, path: &str) -> Result<Value, String> {
-        self.send(Request::new("POST", &format!("/canary/v1/policies/chat/{path}")).body(""))
+        self.send(api::request("POST", &format!("v1/policies/chat/{path}"), ""))
     }
 
     pub fn set_weight(self, release: &str, weight: &str) -> Result<Value, String> {
-        let body = json!({ "weights": { release: weight } }).to_string();
-        let request = Request::new("PATCH", "/canary/v1/policies/chat");
-        self.send(request.header("Content-Type", "application/json").body(body))
+        self.send(api::request("PATCH", "v1/policies/chat", &api::weights(release, weight)))
     }
 
     pub fn last_event(self) -> u64 {

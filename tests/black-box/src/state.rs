@@ -6,10 +6,25 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::config::temp_dir;
+use crate::api;
+use crate::config::{Config, temp_dir};
 
 /// The number of `www-data` on Debian.
 const WWW_DATA: u32 = 33;
+
+/// Two workers of `www-data`, three releases behind a policy `chat` with these lines, and the API.
+pub fn config(zone: &str, lines: &str) -> Config {
+    Config::new()
+        .workers(2)
+        .user("www-data")
+        .releases(&["a", "b", "c"])
+        .http(zone)
+        .server(&format!(
+            "lobechat_canary chat {{ {lines} }} location / {{ proxy_pass http://lobechat_canary; }}"
+        ))
+        .server("add_header X-Reason $lobechat_canary_reason always;")
+        .server(&api::location("write"))
+}
 
 pub struct StateDir {
     dir: TempDir,

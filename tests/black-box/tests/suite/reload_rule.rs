@@ -2,8 +2,8 @@
 
 use black_box::api::{counted, release, weights};
 use black_box::config::check_file;
-use black_box::state::StateDir;
-use black_box::{Check, Config, Nginx, Request, api, wait_for};
+use black_box::state::{self, StateDir};
+use black_box::{Check, Config, Nginx, Request, wait_for};
 
 const CHAT: &str = "v1/policies/chat";
 const STABLE: &str = "release stable a version=1.0.0;";
@@ -11,17 +11,7 @@ const CANARY: &str = "release canary b version=1.1.0 weight=10%;";
 const OTHER: &str = "release other c version=1.2.0 weight=5%;";
 
 fn config(zone: &str, releases: &[&str], more: &str) -> Config {
-    let releases = releases.concat();
-    Config::new()
-        .workers(2)
-        .user("www-data")
-        .releases(&["a", "b", "c"])
-        .http(zone)
-        .server(&format!(
-            "lobechat_canary chat {{ {releases} user cookie:uid; {more} }} location / {{ proxy_pass http://lobechat_canary; }}"
-        ))
-        .server("add_header X-Reason $lobechat_canary_reason always;")
-        .server(&api::location("write"))
+    state::config(zone, &format!("{} user cookie:uid; {more}", releases.concat()))
 }
 
 /// Weight and state.

@@ -5,26 +5,13 @@ use std::process::Command;
 
 use black_box::api::{release, value, weights};
 use black_box::nginx::signal;
-use black_box::state::StateDir;
-use black_box::{Config, Nginx, Request, api, wait_for};
+use black_box::state::{StateDir, config};
+use black_box::{Nginx, Request, wait_for};
 use rustix::process::Signal;
 
 const CHAT: &str = "v1/policies/chat";
 const LINES: &str = "release stable a version=1.0.0; release canary b version=1.1.0 weight=10%;
     release other c version=1.2.0 weight=5%; user cookie:uid; salt lobe; expose on;";
-
-fn config(zone: &str, lines: &str) -> Config {
-    Config::new()
-        .workers(2)
-        .user("www-data")
-        .releases(&["a", "b", "c"])
-        .http(zone)
-        .server(&format!(
-            "lobechat_canary chat {{ {lines} }} location / {{ proxy_pass http://lobechat_canary; }}"
-        ))
-        .server("add_header X-Reason $lobechat_canary_reason always;")
-        .server(&api::location("write"))
-}
 
 /// Asks as many users.
 fn ask(nginx: &Nginx, users: usize) {
