@@ -160,10 +160,11 @@ impl Upgraded {
         signal(nginx.master_pid(), Signal::USR2);
         let old = nginx.master_pid().to_string();
         let pid = wait_for("the new master", || {
+            // The old master renames its file, and only then does the new one write its own.
+            let renamed = nginx.file("nginx.pid.oldbin").trim() == old;
             let pid = nginx.file("nginx.pid").trim().parse().ok()?;
-            (nginx.file("nginx.pid.oldbin").trim() == old).then_some(pid)
+            (renamed && pid != nginx.master_pid()).then_some(pid)
         });
-        assert_ne!(pid, nginx.master_pid());
         Upgraded(pid)
     }
 
