@@ -1,5 +1,5 @@
 //! The keys of the module's own cookies: `cookie_key file;`, one key a line. The first seals, all open, so that
-//! keys can be changed without anybody losing his cookies. Used by the remember and keep cookies.
+//! keys can be changed without anybody losing his cookies. Used by the remember, keep and pin cookies.
 
 use openssl::error::ErrorStack;
 use openssl::md::Md;
@@ -18,6 +18,7 @@ pub struct CookieKeys(Vec<CookieKey>);
 /// One line, as a key for each purpose.
 pub struct CookieKey {
     pub remember: MacKey,
+    pub pin: MacKey,
     /// AES-256-GCM.
     pub keep: [u8; 32],
 }
@@ -69,6 +70,7 @@ impl CookieKey {
         let keep = derive("lobechat-canary keep")?;
         Ok(CookieKey {
             remember: MacKey::new(Digest::Sha256, &derive("lobechat-canary remember")?),
+            pin: MacKey::new(Digest::Sha256, &derive("lobechat-canary pin")?),
             keep: keep.try_into().map_err(|_| "a derived key has another length".to_owned())?,
         })
     }

@@ -1,13 +1,14 @@
 //! The decision: which release answers a request, and why. Called by the glue, once for each client request
 //! and policy.
 //!
-//! Order: `route` lines from top to bottom, then a valid remember cookie, then the user's bucket, then the
+//! Order: the page that the request belongs to, then `route` lines from top to bottom, then a valid remember cookie, then the user's bucket, then the
 //! stable release. A release that is not open is passed over.
 
 use crate::claims::Claims;
 use crate::identity::{self, Outcome};
 use crate::in_force::InForce;
 use crate::inputs::{Inputs, Request};
+use crate::pin::{Following, Part};
 use crate::policy::Policy;
 use crate::user::User;
 
@@ -17,6 +18,8 @@ pub const STABLE: usize = 0;
 /// Why a release was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// The page that the request belongs to.
+    Pin,
     /// A `route` line, by its index.
     Route(u32),
     /// A cookie of a `route` line that matched before, by its index.
@@ -33,6 +36,7 @@ impl Reason {
     /// The value of `$lobechat_canary_reason`.
     pub fn name(self) -> &'static str {
         match self {
+            Reason::Pin => "pin",
             Reason::Route(_) => "route",
             Reason::Remembered(_) => "remembered",
             Reason::Split => "split",
@@ -45,7 +49,7 @@ impl Reason {
     pub fn route(self) -> Option<usize> {
         match self {
             Reason::Route(index) | Reason::Remembered(index) => Some(index as usize),
-            Reason::Split | Reason::Anonymous | Reason::Default => None,
+            Reason::Pin | Reason::Split | Reason::Anonymous | Reason::Default => None,
         }
     }
 }
@@ -53,15 +57,30 @@ impl Reason {
 /// A release for one request.
 #[derive(Debug)]
 pub struct Decision<'r> {
-    /// By its name, as an index into the file's lines. Which upstream and version that is, the role in force tells.
+    /// By its name, as an index into the file's lines.
     pub release: usize,
+    /// The line of the file whose upstream and version the name stands for.
+    pub line: usize,
     pub reason: Reason,
+    pub page: Following,
     pub user: User<'r>,
     /// The user's native bucket, 0 to 9999; none without a user.
     pub bucket: Option<u16>,
     /// Whether the answer has to carry a cookie that remembers the route.
     pub remember: bool,
     pub identity: Option<Outcome>,
+}
+
+impl Decision<'_> {
+    /// Whether the request says something of the release that the split chose: it is a page so chosen, or part of one.
+    pub fn is_dealt(&self) -> bool {
+        let is_dealt = match self.reason {
+            Reason::Split => true,
+            Reason::Pin => self.page.is_dealt,
+            _ => false,
+        };
+        is_dealt && self.page.part != Part::Asset && !self.page.is_skew(self.line)
+    }
 }
 
 /// Decides `request` by `policy`, as it stands. `None` when memory is short.
@@ -88,10 +107,16 @@ pub fn decide<'r>(policy: &Policy, in_force: &InForce, request: &'r impl Request
     let user = policy.users.identify(inputs, request, &policy.cookie_keys)?;
     let split = &in_force.split;
     let place = (!user.id.is_empty()).then(|| split.mode().place(&policy.salt, user.id));
-    let (release, reason) = match (route, remembered) {
-        (Some(index), _) => (policy.routes[index].release, Reason::Route(index as u32)),
-        (None, Some(index)) => (policy.routes[index].release, Reason::Remembered(index as u32)),
-        (None, None) => match place {
+    let own = route.or(remembered).map(|index| policy.routes[index].release);
+    let page = match &policy.pin {
+        None => Following::default(),
+        Some(pin) => pin.follow(policy, in_force, inputs, request, own)?,
+    };
+    let (release, reason) = match (page.line, route, remembered) {
+        (Some(line), ..) => (in_force.release_of(line), Reason::Pin),
+        (_, Some(index), _) => (policy.routes[index].release, Reason::Route(index as u32)),
+        (_, None, Some(index)) => (policy.routes[index].release, Reason::Remembered(index as u32)),
+        (_, None, None) => match place {
             Some((_, position)) => match split.release_at(position) {
                 Some(release) => (release, Reason::Split),
                 None => (STABLE, if shut { Reason::Default } else { Reason::Split }),
@@ -99,8 +124,9 @@ pub fn decide<'r>(policy: &Policy, in_force: &InForce, request: &'r impl Request
             None => (STABLE, if shut { Reason::Default } else { Reason::Anonymous }),
         },
     };
+    let line = page.line.unwrap_or_else(|| in_force.line_of(release));
     let bucket = place.map(|(bucket, _)| bucket);
-    Some(Decision { release, reason, user, bucket, remember, identity })
+    Some(Decision { release, line, reason, page, user, bucket, remember, identity })
 }
 
 /// The claims of whoever sent the request, and where they come from or why there are none. Kept apart, so that policies

@@ -4,6 +4,7 @@
 //! answered.
 
 mod asked;
+mod page;
 mod steps;
 
 use serde::Serialize;
@@ -34,6 +35,8 @@ pub struct Explanation {
     pub upstream: String,
     pub reason: &'static str,
     pub rule: Option<String>,
+    /// Whether the request belongs to a page of another build.
+    pub skew: bool,
     pub bucket: Option<u16>,
     /// The hash that logs show, never the id.
     pub user: Option<String>,
@@ -44,7 +47,7 @@ pub struct Explanation {
 /// One thing that the decision looks at, in its order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// `identity`, `route`, `remember`, `user`, `split` or `stable`.
+    /// `identity`, `pin`, `route`, `remember`, `user`, `split` or `stable`.
     pub step: &'static str,
     /// What the file says.
     pub text: String,
@@ -62,7 +65,7 @@ pub fn explain(
 ) -> Option<Explanation> {
     let asked = Asked::new(request, query);
     let decision = decide(policy, in_force, &asked)?;
-    let line = in_force.line_of(decision.release);
+    let (line, skew) = (decision.line, decision.page.is_skew(decision.line));
     let steps = steps(policy, in_force, &asked, &decision)?;
     let Decision { release, reason, user, bucket, identity, .. } = decision;
     let rule = reason.route().and_then(|index| policy.routes.get(index)).map(|route| text(&route.text));
@@ -74,6 +77,7 @@ pub fn explain(
         upstream: text(&policy.releases.get(line)?.upstream),
         reason: reason.name(),
         rule,
+        skew,
         bucket,
         user: (!user.id.is_empty()).then(|| format!("{:016x}", policy.salt.pseudonym(user.id))),
         identity: identity.map(identity_text),

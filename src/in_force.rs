@@ -2,6 +2,7 @@
 //! name stands for. Made from the file, and by the control whenever it has changed.
 
 use crate::control::State;
+use crate::decision::STABLE;
 use crate::duration::Seconds;
 use crate::split::Split;
 
@@ -41,6 +42,18 @@ impl InForce {
     /// The release whose name stands for a line of the file.
     pub fn release_of(&self, line: usize) -> usize {
         self.roles.iter().position(|role| role.line == line).unwrap_or(line)
+    }
+
+    /// Whether anybody gets to this release who asks for it: the stable one, and those with a weight.
+    #[inline]
+    pub fn is_public(&self, release: usize) -> bool {
+        release == STABLE || self.split.has(release)
+    }
+
+    /// Whether requests of open pages still go to the build of a line of the file.
+    #[inline]
+    pub fn keeps_pages(&self, line: usize) -> bool {
+        self.roles.iter().any(|role| role.line == line && role.state != State::Down)
     }
 
     /// Whether routes and enrolments lead to this release.

@@ -17,8 +17,12 @@ pub trait Request {
     /// The value of `Authorization`, of which a request has one at most (RFC 9110 section 11.6.2). The web server keeps it
     /// at hand, and a look through all header lines costs a quarter of a decision.
     fn authorization(&self) -> &[u8];
-    /// The query of the client's original request line, without the `?`.
-    fn query(&self) -> &[u8];
+    /// Path and query of the client's original request line, as they were sent, without the `?`.
+    fn target(&self) -> (&[u8], &[u8]);
+    fn query(&self) -> &[u8] {
+        self.target().1
+    }
+    fn is_get(&self) -> bool;
     /// A variable's value; empty when it has none.
     fn variable(&self, id: VariableId) -> &[u8];
     /// The first `byte` in `text`: a method, since nothing beats the C library's memchr.
@@ -41,6 +45,16 @@ pub struct Lengths(u64);
 
 impl Lengths {
     pub const ALL: Lengths = Lengths(u64::MAX);
+
+    /// Lengths below 63.
+    pub const fn of(lengths: &[usize]) -> Lengths {
+        let (mut bits, mut at) = (0, 0);
+        while at < lengths.len() {
+            bits |= 1 << lengths[at];
+            at += 1;
+        }
+        Lengths(bits)
+    }
 
     fn insert(&mut self, length: usize) {
         self.0 |= 1 << length.min(63);
@@ -187,7 +201,9 @@ pub mod testing {
     #[derive(Default)]
     pub struct TestRequest {
         pub headers: Vec<(&'static str, Vec<u8>)>,
+        pub path: &'static str,
         pub query: &'static str,
+        pub get: bool,
         pub variables: Vec<&'static str>,
         pub now: u64,
         pub refused: std::cell::RefCell<Vec<String>>,
@@ -218,8 +234,12 @@ pub mod testing {
             line.map_or(&[], |(_, value)| value)
         }
 
-        fn query(&self) -> &[u8] {
-            self.query.as_bytes()
+        fn target(&self) -> (&[u8], &[u8]) {
+            (self.path.as_bytes(), self.query.as_bytes())
+        }
+
+        fn is_get(&self) -> bool {
+            self.get
         }
 
         fn variable(&self, id: VariableId) -> &[u8] {

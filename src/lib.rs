@@ -42,6 +42,7 @@ pub mod metrics;
 pub mod murmur3;
 pub mod navigation;
 pub mod percent;
+pub mod pin;
 pub mod policy;
 pub mod ramp;
 pub mod regular_file;

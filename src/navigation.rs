@@ -1,51 +1,94 @@
 //! What a navigation is: a request whose answer becomes a page in a browser's tab. Only there can a cookie
 //! be set that speaks for the page; subresources may be fetched without credentials, prefetches be dropped.
-//! Used by the header filter.
+//! Used by decisions that pin pages, and by the header filter.
 
 use memchr::memmem;
 
 use crate::inputs::{Lengths, Request};
 
-/// Whether `request` is a navigation that the user is waiting for, hence may set cookies.
-///
-/// Browsers say so by Fetch Metadata (W3C Fetch Metadata Request Headers): mode `navigate` and destination
-/// `document`, or `empty` when a service worker passes it on. Where no such header is sent (plain HTTP,
-/// older browsers), a GET that accepts `text/html` by name is one; `fetch()` sends `*/*`.
-pub fn is_navigation(is_get: bool, request: &impl Request) -> bool {
-    let (mut mode, mut dest, mut metadata) = (None, None, false);
-    let mut accepts_html = false;
-    request.for_each_header(Lengths::ALL, |name, value| {
-        if is_prefix(name, b"sec-fetch-") {
-            metadata = true;
-            match name[10..].to_ascii_lowercase().as_slice() {
-                b"mode" => mode = Some(value),
-                b"dest" => dest = Some(value),
-                _ => {}
+/// What the header lines of a request say about the page that it belongs to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PageHeaders<'r> {
+    mode: Option<&'r [u8]>,
+    dest: Option<&'r [u8]>,
+    /// Whether there is any Fetch Metadata.
+    metadata: bool,
+    prefetch: bool,
+    /// `x-deployment-id`, as Next.js sends it with what its router fetches; empty without one.
+    pub deployment: &'r [u8],
+}
+
+const ACCEPT: Lengths = Lengths::of(&[6]);
+const NAMES: Lengths = Lengths::of(&[7, 11, 14, 15, 24]);
+
+impl<'r> PageHeaders<'r> {
+    #[inline(never)]
+    pub fn read(request: &'r impl Request) -> PageHeaders<'r> {
+        let mut headers = PageHeaders::default();
+        request.for_each_header(NAMES, |name, value| match name.len() {
+            14 | 24 if begins(name, b"sec-fetch-") => {
+                headers.metadata = true;
+                if is(name, b"sec-fetch-mode") {
+                    headers.mode = Some(value);
+                } else if is(name, b"sec-fetch-dest") {
+                    headers.dest = Some(value);
+                }
             }
-        } else if name.eq_ignore_ascii_case(b"accept") {
-            accepts_html |= memmem::find(&value.to_ascii_lowercase(), b"text/html").is_some();
-        }
+            7 if is(name, b"purpose") => headers.prefetch |= begins(value, b"prefetch"),
+            11 if is(name, b"sec-purpose") => headers.prefetch |= begins(value, b"prefetch"),
+            15 if is(name, b"x-deployment-id") => headers.deployment = value,
+            _ => {}
+        });
+        headers
+    }
+
+    /// Whether `request`, which they were read from, is a navigation that the user is waiting for, hence may set cookies.
+    ///
+    /// Browsers say so by Fetch Metadata (W3C Fetch Metadata Request Headers): mode `navigate` and destination
+    /// `document`, or `empty` when a service worker passes it on. Where no such header is sent (plain HTTP,
+    /// older browsers), a GET that accepts `text/html` by name is one; `fetch()` sends `*/*`.
+    #[inline]
+    pub fn is_navigation(&self, request: &impl Request) -> bool {
+        let navigation = match self.metadata {
+            true => self.mode == Some(b"navigate") && matches!(self.dest, Some(b"document" | b"empty")),
+            false => request.is_get() && accepts_html(request),
+        };
+        navigation && !self.prefetch
+    }
+
+    /// Whether a browser fetches something that nobody waits for, and may throw it away.
+    pub fn is_prefetch(&self) -> bool {
+        self.prefetch
+    }
+}
+
+/// Whether `request` is a navigation.
+pub fn is_navigation(request: &impl Request) -> bool {
+    PageHeaders::read(request).is_navigation(request)
+}
+
+#[inline(never)]
+fn accepts_html(request: &impl Request) -> bool {
+    let mut accepts = false;
+    request.for_each_header(ACCEPT, |name, value| {
+        accepts |= is(name, b"accept") && memmem::find(&value.to_ascii_lowercase(), b"text/html").is_some();
     });
-    let navigation = match metadata {
-        true => mode == Some(b"navigate") && matches!(dest, Some(b"document" | b"empty")),
-        false => is_get && accepts_html,
+    accepts
+}
+
+fn is<const N: usize>(name: &[u8], lower_case: &[u8; N]) -> bool {
+    name.len() == N && begins(name, lower_case)
+}
+
+/// Without regard to case. Of a constant length, so that the compiler compares many bytes at once.
+#[inline]
+fn begins<const N: usize>(text: &[u8], lower_case: &[u8; N]) -> bool {
+    let same = |head: &[u8; N]| {
+        head.iter()
+            .zip(lower_case)
+            .fold(true, |same, (byte, lower)| same & (byte.to_ascii_lowercase() == *lower))
     };
-    navigation && !is_prefetch(request)
-}
-
-/// Whether a browser fetches something that nobody waits for, and may throw it away.
-pub fn is_prefetch(request: &impl Request) -> bool {
-    let mut prefetch = false;
-    request.for_each_header(Lengths::ALL, |name, value| {
-        if name.eq_ignore_ascii_case(b"sec-purpose") || name.eq_ignore_ascii_case(b"purpose") {
-            prefetch |= is_prefix(value, b"prefetch");
-        }
-    });
-    prefetch
-}
-
-fn is_prefix(text: &[u8], prefix: &[u8]) -> bool {
-    text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+    text.first_chunk::<N>().is_some_and(same)
 }
 
 #[cfg(test)]
@@ -60,6 +103,7 @@ mod tests {
         const DOCUMENT: (&str, &str) = ("Sec-Fetch-Dest", "document");
         for (get, headers, expected) in [
             (true, vec![HTML], true),
+            (true, vec![("accept", "*/*"), ("Accept", "TEXT/HTML")], true),
             (true, vec![("accept", "*/*")], false),
             (true, vec![], false),
             (false, vec![HTML], false),
@@ -70,10 +114,21 @@ mod tests {
             (true, vec![NAVIGATE, HTML], false),
             (true, vec![("Sec-Fetch-Mode", "cors"), ("Sec-Fetch-Dest", "empty"), HTML], false),
             (true, vec![("Sec-Fetch-Site", "none"), HTML], false),
+            (true, vec![("Sec-Fetch-Storage-Access", "none"), HTML], false),
+            (true, vec![("Sec-Fetch-Mode", "no-cors"), ("Sec-Fetch-Dest", "serviceworker")], false),
             (true, vec![NAVIGATE, DOCUMENT, ("Sec-Purpose", "prefetch;prerender")], false),
             (true, vec![HTML, ("Purpose", "prefetch")], false),
+            (true, vec![HTML, ("Purpose", "pre")], true),
         ] {
-            assert_eq!(is_navigation(get, &TestRequest::with(&headers)), expected, "{get} {headers:?}");
+            let request = TestRequest { get, ..TestRequest::with(&headers) };
+            assert_eq!(is_navigation(&request), expected, "{get} {headers:?}");
         }
+    }
+
+    #[test]
+    fn deployments() {
+        let request = TestRequest::with(&[("X-Deployment-ID", "2-1-26"), ("x-deployment-i", "no")]);
+        assert_eq!(PageHeaders::read(&request).deployment, b"2-1-26");
+        assert_eq!(PageHeaders::read(&TestRequest::default()).deployment, b"");
     }
 }

@@ -18,6 +18,7 @@ use crate::hash::Salt;
 use crate::identity::Identity;
 use crate::in_force::InForce;
 use crate::inputs::InputNames;
+use crate::pin::Pin;
 use crate::ramp::Ramp;
 use crate::release::Release;
 use crate::remember::Remember;
@@ -38,6 +39,8 @@ pub struct Policy {
     /// What the file by itself puts in force.
     pub declared: InForce,
     pub fallback: Fallback,
+    /// `None`: each request is decided by itself.
+    pub pin: Option<Pin>,
     /// `None`: nobody is judged.
     pub rollback: Option<Rollback>,
     pub ramps: Vec<Ramp>,
@@ -51,9 +54,9 @@ pub struct Policy {
     pub claim_variables: Vec<(VariableId, usize)>,
     /// Where a route says `remember=`.
     pub remember: Option<Remember>,
-    /// The random key of the remember and keep cookies, where no file has one.
+    /// The random key of the remember, keep and pin cookies, where no file has one.
     pub random_key: Option<[u8; 32]>,
-    /// The keys of the remember and keep cookies.
+    /// The keys of the remember, keep and pin cookies.
     pub cookie_keys: RefCell<CookieKeys>,
     /// The files that keys are in, to be read again when they change.
     pub key_files: Vec<(KeyFile, KeyUser)>,
@@ -87,6 +90,25 @@ impl Policy {
         self.rollback.is_some() || !self.ramps.is_empty()
     }
 
+    /// The line of the file that a page means by this name: a deployment, a version, or the name of a release.
+    pub fn line_named(&self, name: &[u8], in_force: &InForce) -> Option<usize> {
+        let is = |known: &Option<Box<str>>| known.as_deref().is_some_and(|known| known.as_bytes() == name);
+        let by = |names: &dyn Fn(&Release) -> bool| self.releases.iter().position(names);
+        by(&|release| is(&release.deployment)).or_else(|| by(&|release| is(&release.version))).or_else(|| {
+            by(&|release| release.name.as_bytes() == name).map(|release| in_force.line_of(release))
+        })
+    }
+
+    /// Takes keys for the module's cookies in place of those that it has.
+    pub fn use_cookie_keys(&self, keys: CookieKeys) {
+        if let Some(pin) = &self.pin {
+            pin.cookie.seal(&self.name, self.generations(), &keys);
+        }
+        self.cookie_keys.replace(keys);
+        self.remember.iter().for_each(Remember::forget);
+        self.users.keep().into_iter().for_each(|keep| keep.forget());
+    }
+
     /// What the lines of the file put behind their names, in their order.
     pub fn generations(&self) -> impl Iterator<Item = Generation> {
         let of =
@@ -100,9 +122,7 @@ impl Policy {
         match user {
             KeyUser::Identity(index) => self.identities[index].load(text),
             KeyUser::Cookies => {
-                self.cookie_keys.replace(CookieKeys::parse(text)?);
-                self.remember.iter().for_each(Remember::forget);
-                self.users.keep().into_iter().for_each(|keep| keep.forget());
+                self.use_cookie_keys(CookieKeys::parse(text)?);
                 Ok(Vec::new())
             }
         }

@@ -18,12 +18,16 @@ pub struct Release {
     pub from: Option<Anchor>,
     /// The version as written, for variables and headers.
     pub version: Option<Box<str>>,
+    /// How pages name the build: what `deployment=` says, else made of the version.
+    pub deployment: Option<Box<str>>,
+    /// Whether the file says `deployment=`.
+    pub names_deployment: bool,
     /// `drain` or `down`, held above runtime.
     pub state: State,
     pub place: Place,
 }
 
-const FORM: &str = "release name upstream [weight=P] [from=P|top] [version=V] [drain | down]";
+const FORM: &str = "release name upstream [weight=P] [from=P|top] [version=V] [deployment=ID] [drain | down]";
 
 impl Release {
     /// Parses the words after `release`; the first release of a policy is the stable one.
@@ -44,6 +48,8 @@ impl Release {
             weight: Percent::ZERO,
             from: None,
             version: None,
+            deployment: None,
+            names_deployment: false,
             state: State::Up,
             place: place.clone(),
         };
@@ -55,6 +61,9 @@ impl Release {
             }
             seen.push(key);
             release.parameter(parameter, stable).map_err(|e| format!("{e} in release {}", quote(name)))?;
+        }
+        if release.deployment.is_none() {
+            release.deployment = release.version.as_deref().map(deployment_of);
         }
         Ok(release)
     }
@@ -75,6 +84,11 @@ impl Release {
                 .map_err(|e| format!("{e}, or \"from=top\"")),
             Some(("version", version)) => {
                 self.version = Some(parse_version(version)?.into());
+                Ok(())
+            }
+            Some(("deployment", id)) => {
+                self.deployment = Some(parse_deployment(id)?.into());
+                self.names_deployment = true;
                 Ok(())
             }
             None if matches!(&*text, "drain" | "down") => self.held_in(&text, stable),
@@ -139,6 +153,22 @@ fn parse_version(text: &str) -> Result<&str, String> {
     }
 }
 
+fn parse_deployment(id: &str) -> Result<&str, String> {
+    match id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) && !id.is_empty() {
+        true => Ok(id),
+        false => Err(format!(
+            "invalid deployment \"{id}\": use letters, digits, \"_\" and \"-\", as Next.js does, e.g. \"deployment={}\"",
+            deployment_of(if id.is_empty() { "2.1.26" } else { id })
+        )),
+    }
+}
+
+/// Next.js allows no dots in `NEXT_DEPLOYMENT_ID`.
+fn deployment_of(version: &str) -> Box<str> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    version.chars().map(|c| if allowed(c) { c } else { '-' }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,7 +184,11 @@ mod tests {
         assert_eq!(release.weight, Percent::parse("10%").unwrap());
         assert_eq!(release.from, Some(Anchor::Top));
         assert_eq!(release.version.as_deref(), Some("2.1.26-rc.1+5"));
-        assert_eq!(parse("stable unix:/run/a.sock", true).unwrap().label(), "stable");
+        assert_eq!(release.deployment.as_deref(), Some("2-1-26-rc-1-5"));
+        let stable = parse("stable unix:/run/a.sock", true).unwrap();
+        assert_eq!((stable.label(), stable.deployment.as_deref()), ("stable", None));
+        let named = parse("canary b version=1.2.3 deployment=Build_7-a", false).unwrap();
+        assert_eq!(named.deployment.as_deref(), Some("Build_7-a"));
     }
 
     #[test]
@@ -172,6 +206,8 @@ mod tests {
             ("canary b version=latest", false, "\"0.0.0+1a2b3c\""),
             ("canary b version=vv1.2.3", false, "\"0.0.0+1a2b3c\""),
             ("canary b version=1.2", false, "\"0.0.0+1a2b3c\""),
+            ("canary b deployment=2.1.26", false, "\"deployment=2-1-26\""),
+            ("canary b deployment=", false, "\"deployment=2-1-26\""),
             ("canary b wait=10%", false, "unknown parameter \"wait=10%\""),
             ("canary b 10%", false, "unknown parameter \"10%\""),
             ("canary b weight=1% weight=2%", false, "duplicate parameter \"weight=2%\""),

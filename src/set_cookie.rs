@@ -1,4 +1,4 @@
-//! `Set-Cookie` lines of the module's own cookies. Used by the visitor, remember and keep cookies.
+//! `Set-Cookie` lines of the module's own cookies. Used by the visitor, remember, keep and pin cookies.
 
 use std::fmt::Write;
 

@@ -127,6 +127,12 @@ impl Split {
         Some((range.release, range.start, range.end))
     }
 
+    /// Whether a release other than the stable one has a weight.
+    #[inline]
+    pub fn has(&self, release: usize) -> bool {
+        self.ranges.iter().any(|range| range.release == release)
+    }
+
     pub fn mode(&self) -> HashMode {
         self.mode
     }

@@ -100,11 +100,22 @@ impl UserSources {
         Ok(())
     }
 
-    /// What a policy without a `user` directive has: the claim `sub`, if there is an identity, then the visitor.
-    pub fn default_for(identity: bool, cookie: &str, names: &mut InputNames) -> Result<UserSources, String> {
+    /// What a policy without a `user` directive has: the claim `sub`, if there is an identity, then the visitor whose
+    /// cookie has this name, if there is one.
+    pub fn default_for(
+        identity: bool,
+        cookie: Option<&str>,
+        names: &mut InputNames,
+    ) -> Result<UserSources, String> {
         let claim = if identity { Some(names.claims.slot(b"sub")?) } else { None };
         let sources = claim.map(Source::Claim).into_iter().collect();
-        Ok(UserSources { sources, keep: None, visitor: Some(names.cookie(cookie.as_bytes())) })
+        let visitor = cookie.map(|cookie| names.cookie(cookie.as_bytes()));
+        Ok(UserSources { sources, keep: None, visitor })
+    }
+
+    /// Whether nobody ever has an id.
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty() && self.visitor.is_none()
     }
 
     pub fn has_visitors(&self) -> bool {

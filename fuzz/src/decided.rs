@@ -17,6 +17,7 @@ pub fn check<'r>(policy: &Policy, request: &'r PlainRequest) -> Decision<'r> {
     assert!(*release < policy.releases.len(), "release {release} of {}", policy.releases.len());
     assert_eq!(*bucket, (!user.id.is_empty()).then(|| policy.salt.bucket(user.id)));
     assert!(bucket.is_none_or(|bucket| bucket < 10_000));
+    assert_eq!(decision.line, policy.declared.line_of(*release));
 
     match (*reason, first_route(policy, request, claims)) {
         (Reason::Route(index), Some(first)) => {
@@ -33,6 +34,7 @@ pub fn check<'r>(policy: &Policy, request: &'r PlainRequest) -> Decision<'r> {
                 assert_eq!(*release, policy.declared.split.release_at(u32::from(bucket)).unwrap_or(STABLE));
             }
         }
+        (Reason::Pin, _) => assert_eq!(decision.page.line, Some(decision.line)),
         (Reason::Anonymous, None) => assert_eq!((*release, *bucket), (STABLE, None)),
         other => panic!("reason and routes disagree: {other:?}"),
     }
@@ -68,7 +70,7 @@ fn check_again(policy: &Policy, request: &PlainRequest, first: &Decision, verifi
         match decide(policy, &policy.declared, &request) {
             Some(again) => {
                 let parts = |d: &Decision| {
-                    (d.release, d.reason, d.bucket, d.user.visitor, d.user.id.to_vec(), d.identity)
+                    (d.release, d.reason, d.page, d.bucket, d.user.visitor, d.user.id.to_vec(), d.identity)
                 };
                 assert_eq!(parts(&again), parts(first), "with memory for {pieces} pieces");
                 assert_eq!(claims(&request, &again), verified, "with memory for {pieces} pieces");

@@ -1,7 +1,9 @@
 //! The request side: any header lines, query and variables, decided by policies that read them in every way.
 //! The ids and routes found are compared with the model's.
 
-use lobechat_canary::decision::Reason;
+use lobechat_canary::decision::{Decision, Reason, STABLE};
+use lobechat_canary::percent::Percent;
+use lobechat_canary::pin::{Part, Pinned};
 use lobechat_canary::policy::Policy;
 use lobechat_canary::user::Visitor;
 use lobechat_canary::{cache_control, navigation};
@@ -20,7 +22,7 @@ struct Case {
     routes: &'static [fn(&PlainRequest) -> bool],
 }
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     Case {
         name: "default",
         text: "release stable a version=2.1.25
@@ -91,6 +93,19 @@ const CASES: [Case; 5] = [
         visitors: false,
         routes: &[],
     },
+    Case {
+        name: "pages",
+        text: "release stable a version=1.0.0
+            release canary b version=2.1.26
+            release beta c version=3.0.0 weight=5%
+            release old d version=0.9.0 down
+            pin on by=header:x-user-tier
+            user cookie:uid
+            route canary if cookie:user = alice",
+        id: |r| model::cookie(r, "uid"),
+        visitors: false,
+        routes: &[|r| model::cookie(r, "user") == b"alice"],
+    },
     // More names than there is room for on the stack.
     Case {
         name: "wide",
@@ -128,9 +143,7 @@ pub fn check_request(request: &PlainRequest) {
     assert!(made <= 16 * sent, "{made} bytes made of {sent}");
 
     let prefetch = model::header(request, "sec-purpose").to_ascii_lowercase().starts_with(b"prefetch");
-    for is_get in [true, false] {
-        assert!(!(prefetch && navigation::is_navigation(is_get, request)), "a prefetch sets cookies");
-    }
+    assert!(!(prefetch && navigation::is_navigation(request)), "a prefetch sets cookies");
     check_private(&model::header(request, "cache-control"));
 }
 
@@ -153,7 +166,26 @@ fn check_case(policy: &Policy, case: &Case, request: &PlainRequest) {
         None if !id.is_empty() => Reason::Split,
         None => Reason::Anonymous,
     };
-    assert_eq!(decision.reason, reason, "policy {}", case.name);
+    match decision.reason {
+        Reason::Pin => check_followed(policy, &decision, reason),
+        decided => assert_eq!(decided, reason, "policy {}", case.name),
+    }
+}
+
+/// What anybody can write leads to no release that has no weight, unless to its public files.
+fn check_followed(policy: &Policy, decision: &Decision<'_>, otherwise: Reason) {
+    let page = decision.page;
+    assert_eq!(page.line, Some(decision.line));
+    let own = otherwise.route().is_some_and(|route| policy.routes[route].release == decision.release);
+    let weighted = policy.releases[decision.line].weight != Percent::ZERO;
+    let proved = matches!(page.cookie, Some(Pinned::Genuine { line, .. }) if line == decision.line);
+    match page.part {
+        Part::Asset => {}
+        Part::Follower | Part::Return => {
+            assert!(own || weighted || proved || decision.line == STABLE, "{page:?}")
+        }
+        Part::Navigation | Part::Unpinned => panic!("{page:?} is followed"),
+    }
 }
 
 /// Whatever a release says, the answer with a cookie of ours is private, and once is enough.

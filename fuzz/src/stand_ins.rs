@@ -19,7 +19,10 @@ pub const VARIABLES: [&str; 4] = ["remote_addr", "http_user_agent", "geoip2_coun
 #[derive(Clone, Default)]
 pub struct PlainRequest {
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub path: Vec<u8>,
     pub query: Vec<u8>,
+    /// Of another method than GET.
+    pub posts: bool,
     pub variables: [Vec<u8>; VARIABLES.len()],
     /// Seconds since 1970-01-01 UTC.
     pub now: u64,
@@ -115,6 +118,11 @@ impl PlainRequest {
         self.refused.take()
     }
 
+    pub fn path(mut self, path: impl AsRef<[u8]>) -> PlainRequest {
+        self.path = path.as_ref().to_vec();
+        self
+    }
+
     pub fn query(mut self, query: impl AsRef<[u8]>) -> PlainRequest {
         self.query = query.as_ref().to_vec();
         self
@@ -126,13 +134,15 @@ impl PlainRequest {
         self
     }
 
-    /// Reads a request of one item a line: `?query`, `$variable=value`, else a header line `Name: value`.
+    /// Reads a request of one item a line: `/path`, `?query`, `$variable=value`, `POST`, else a header line `Name: value`.
     /// Bytes that no client can get past nginx are not left out: the core shall not care.
     pub fn parse(text: &[u8]) -> PlainRequest {
         let mut request = PlainRequest::default();
         for line in text.split(|&b| b == b'\n') {
             match line {
                 [b'?', query @ ..] => request.query = query.to_vec(),
+                [b'/', ..] => request.path = line.to_vec(),
+                b"POST" => request.posts = true,
                 [b'$', line @ ..] => {
                     let (name, value) = cut(line, b'=');
                     if let Some(variable) = VARIABLES.iter().position(|known| known.as_bytes() == name) {
@@ -164,6 +174,10 @@ impl fmt::Debug for PlainRequest {
         for (name, value) in VARIABLES.iter().zip(&self.variables) {
             writeln!(f, "${name}={}", value.escape_ascii())?;
         }
+        writeln!(f, "{}", self.path.escape_ascii())?;
+        if self.posts {
+            writeln!(f, "POST")?;
+        }
         writeln!(f, "?{}", self.query.escape_ascii())
     }
 }
@@ -184,8 +198,12 @@ impl Request for PlainRequest {
         line.map_or(&[], |(_, value)| value)
     }
 
-    fn query(&self) -> &[u8] {
-        &self.query
+    fn target(&self) -> (&[u8], &[u8]) {
+        (&self.path, &self.query)
+    }
+
+    fn is_get(&self) -> bool {
+        !self.posts
     }
 
     fn variable(&self, id: VariableId) -> &[u8] {

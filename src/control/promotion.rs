@@ -55,10 +55,12 @@ impl Control {
             let release = policy.releases.get(self.line_of(name))?;
             let upstream = String::from_utf8_lossy(&release.upstream);
             let version = release.version.as_deref().map(|version| format!(" version={version}"));
+            let deployment = release.deployment.as_deref().filter(|_| release.names_deployment);
+            let deployment = deployment.map(|id| format!(" deployment={id}")).unwrap_or_default();
             // Where the name grows from stays with the name.
             let from = named.from.map(|from| format!(" from={from}"));
             let (version, from) = (version.unwrap_or_default(), from.unwrap_or_default());
-            Some(format!("release {} {upstream}{version}{from}{more};", named.name))
+            Some(format!("release {} {upstream}{version}{deployment}{from}{more};", named.name))
         };
         if other == STABLE {
             return None;

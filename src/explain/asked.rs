@@ -12,8 +12,8 @@ use crate::inputs::{Lengths, Request};
 pub struct Asked<'q, R> {
     request: &'q R,
     navigation: bool,
-    /// Of another address.
-    query: Option<&'q str>,
+    /// Path and query of another address.
+    target: Option<(&'q str, &'q str)>,
 }
 
 /// What a browser sends with a navigation, in place of what it sent with the question.
@@ -21,9 +21,8 @@ const NAVIGATION: [(&[u8], &[u8]); 2] = [(b"Sec-Fetch-Mode", b"navigate"), (b"Se
 
 impl<'q, R: Request> Asked<'q, R> {
     pub fn new(request: &'q R, query: &'q ExplainQuery) -> Asked<'q, R> {
-        let of_uri = |uri: &'q String| uri.split_once('?').map_or("", |(_, query)| query);
-        let query_text = query.uri.as_ref().map(of_uri);
-        Asked { request, navigation: query.navigation, query: query_text }
+        let target = query.uri.as_ref().map(|uri| uri.split_once('?').unwrap_or((uri, "")));
+        Asked { request, navigation: query.navigation, target }
     }
 }
 
@@ -54,8 +53,13 @@ impl<R: Request> Request for Asked<'_, R> {
         self.request.authorization()
     }
 
-    fn query(&self) -> &[u8] {
-        self.query.map_or_else(|| self.request.query(), str::as_bytes)
+    fn target(&self) -> (&[u8], &[u8]) {
+        let other = self.target.map(|(path, query)| (path.as_bytes(), query.as_bytes()));
+        other.unwrap_or_else(|| self.request.target())
+    }
+
+    fn is_get(&self) -> bool {
+        self.navigation || self.request.is_get()
     }
 
     fn variable(&self, id: VariableId) -> &[u8] {

@@ -1,5 +1,6 @@
 //! The steps of a decision: each thing it looks at, in its order, and what that said.
 
+use super::page::page;
 use super::{Step, identity_text, text};
 use crate::control::State;
 use crate::decision::{Decision, Reason, STABLE};
@@ -12,10 +13,11 @@ use crate::remember::Remember;
 use crate::route::Route;
 use crate::user::Visitor;
 
-const MATCHED: &str = "matched";
-const NO_MATCH: &str = "no match";
-const PASSED_OVER: &str = "passed over";
+pub const MATCHED: &str = "matched";
+pub const NO_MATCH: &str = "no match";
+pub const PASSED_OVER: &str = "passed over";
 const NOT_REACHED: &str = "not reached";
+const FOLLOWS: &str = "the request follows its page";
 const FOUND: &str = "found";
 const NONE: &str = "none";
 
@@ -45,6 +47,7 @@ pub fn steps<'r>(
     let (inputs, has_claims) = (inputs.with(claims), claims.is_some());
     let explainer = Explainer { policy, in_force, inputs, has_claims, request, decision };
     let mut steps: Vec<Step> = explainer.identity().into_iter().collect();
+    steps.extend(page(policy, in_force, decision));
     for (index, route) in policy.routes.iter().enumerate() {
         steps.push(explainer.route(index, route)?);
     }
@@ -53,7 +56,7 @@ pub fn steps<'r>(
     Some(steps)
 }
 
-fn step(step: &'static str, text: String, outcome: &'static str, detail: impl Into<String>) -> Step {
+pub fn step(step: &'static str, text: String, outcome: &'static str, detail: impl Into<String>) -> Step {
     Step { step, text, outcome, detail: detail.into() }
 }
 
@@ -93,6 +96,7 @@ impl<'r, R: Request> Explainer<'_, 'r, R> {
             _ => usize::MAX,
         };
         let (outcome, detail) = match route.matches(self.inputs, self.request)? {
+            _ if self.follows() => (NOT_REACHED, FOLLOWS.to_owned()),
             _ if index > decided => (NOT_REACHED, "a line above it has matched".to_owned()),
             true if self.in_force.is_open(route.release) => (MATCHED, self.led_by(route)),
             true => (PASSED_OVER, format!("it matches, but {}", self.shut(route.release))),
@@ -102,6 +106,10 @@ impl<'r, R: Request> Explainer<'_, 'r, R> {
             false => (NO_MATCH, "not all of its conditions hold".to_owned()),
         };
         Some(step("route", text(&route.text), outcome, detail))
+    }
+
+    fn follows(&self) -> bool {
+        self.decision.reason == Reason::Pin
     }
 
     fn led_by(&self, route: &Route) -> String {
@@ -115,6 +123,7 @@ impl<'r, R: Request> Explainer<'_, 'r, R> {
 
     fn remember(&self, remember: &Remember) -> Step {
         let (outcome, detail) = match self.decision.reason {
+            Reason::Pin => (NOT_REACHED, FOLLOWS.to_owned()),
             Reason::Route(_) => (NOT_REACHED, "a route has matched".to_owned()),
             _ => self.enrolment(remember),
         };
@@ -164,6 +173,9 @@ impl<'r, R: Request> Explainer<'_, 'r, R> {
     fn split(&self) -> Step {
         let mode = self.in_force.split.mode();
         let text = format!("hash {}", mode.name());
+        if self.follows() {
+            return step("split", text, NOT_REACHED, FOLLOWS);
+        }
         if self.decision.reason.route().is_some() {
             return step("split", text, NOT_REACHED, "a route has decided");
         }
@@ -189,6 +201,7 @@ impl<'r, R: Request> Explainer<'_, 'r, R> {
 
     fn stable(&self) -> Step {
         let (outcome, detail) = match self.decision.reason {
+            Reason::Pin => (NOT_REACHED, FOLLOWS),
             Reason::Route(_) | Reason::Remembered(_) => (NOT_REACHED, "a route has decided"),
             Reason::Split if self.decision.release != STABLE => (NOT_REACHED, "the split has decided"),
             Reason::Split => (MATCHED, "it gets the users that the others leave"),

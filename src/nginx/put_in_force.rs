@@ -195,7 +195,7 @@ fn use_key(conf: &PolicyConf, zone: &Zone<'_>) {
     }
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
     if let Some(keys) = bytes.first_chunk().and_then(|key| CookieKeys::random(key).ok()) {
-        conf.policy.cookie_keys.replace(keys);
+        conf.policy.use_cookie_keys(keys);
     }
 }
 

@@ -65,11 +65,6 @@ impl<'r> View<'r> {
             Some(values)
         }
     }
-
-    pub fn is_get(&self) -> bool {
-        // SAFETY: the request outlives the view.
-        unsafe { (*self.main).method == NGX_HTTP_GET as ngx_uint_t }
-    }
 }
 
 impl Request for View<'_> {
@@ -122,12 +117,17 @@ impl Request for View<'_> {
         }
     }
 
-    fn query(&self) -> &[u8] {
+    fn target(&self) -> (&[u8], &[u8]) {
         // The request line as the client sent it: rewrites change `uri` and `args`, but not this.
         // SAFETY: it lives in the request's buffers.
         let uri = unsafe { bytes((*self.main).unparsed_uri) };
         let uri = &uri[..memchr::memchr(b'#', uri).unwrap_or(uri.len())];
-        memchr::memchr(b'?', uri).map_or(&[], |mark| &uri[mark + 1..])
+        memchr::memchr(b'?', uri).map_or((uri, &[]), |mark| (&uri[..mark], &uri[mark + 1..]))
+    }
+
+    fn is_get(&self) -> bool {
+        // SAFETY: the request outlives the view.
+        unsafe { (*self.main).method == NGX_HTTP_GET as ngx_uint_t }
     }
 
     fn variable(&self, id: VariableId) -> &[u8] {

@@ -11,6 +11,7 @@ use crate::cookie_keys::CookieKeys;
 use crate::hash::{HashMode, Salt};
 use crate::identity::Identity;
 use crate::inputs::InputNames;
+use crate::pin::Pin;
 use crate::release::Release;
 use crate::route::Route;
 use crate::set_cookie;
@@ -32,6 +33,8 @@ pub struct PolicyBuilder {
     salt: Option<Salt>,
     hash: Option<HashMode>,
     rollout: rollout::Lines,
+    /// What a `pin` line says, if there is one.
+    pin: Option<Option<Pin>>,
     /// The words after `user`.
     user_text: Vec<u8>,
     expose: Option<bool>,
@@ -65,6 +68,7 @@ impl PolicyBuilder {
             salt: None,
             hash: None,
             rollout: rollout::Lines::default(),
+            pin: None,
             user_text: Vec::new(),
             expose: None,
             identities: Vec::new(),
@@ -122,6 +126,10 @@ impl PolicyBuilder {
                 let mode = one_of("hash", words, "native | unleash | split_clients", HashMode::parse)?;
                 once("hash", &mut self.hash, mode)
             }
+            b"pin" => {
+                let pin = Pin::parse(words, &self.name, &mut self.names, env)?;
+                once("pin", &mut self.pin, pin)
+            }
             b"fallback" => self.rollout.fallback(words, place),
             b"rollback" => self.rollout.rollback(words, place),
             b"ramp" => self.rollout.ramp(words, place),
@@ -139,7 +147,7 @@ impl PolicyBuilder {
             }
             b"include" => Err(arity("include", "include file | mask")),
             _ => Err(format!(
-                "unknown directive {} in \"lobechat_canary\" block: it takes release, route, user, salt, hash, fallback, rollback, ramp, identity, claim, cookie_key, expose and include",
+                "unknown directive {} in \"lobechat_canary\" block: it takes release, route, user, salt, hash, pin, fallback, rollback, ramp, identity, claim, cookie_key, expose and include",
                 quote(directive)
             )),
         }
@@ -188,6 +196,7 @@ impl PolicyBuilder {
                 at(&other.place)
             ));
         }
+        self.check_deployment(&release)?;
         if self.releases.len() == MAX_RELEASES {
             return Err(format!(
                 "release \"{}\" is one too many: a policy has {MAX_RELEASES} at most",
@@ -212,5 +221,24 @@ impl PolicyBuilder {
         }
         self.releases.push(release);
         Ok(())
+    }
+
+    /// Two lines without `deployment=` may have one version, hence one deployment: they are of one build.
+    fn check_deployment(&self, release: &Release) -> Result<(), String> {
+        let is_other = |other: &&Release| {
+            other.deployment.is_some()
+                && other.deployment == release.deployment
+                && (other.names_deployment || release.names_deployment || other.version != release.version)
+        };
+        match self.releases.iter().find(is_other) {
+            None => Ok(()),
+            Some(other) => Err(format!(
+                "release \"{}\" has the deployment \"{}\" of release \"{}\" in {}: pages tell builds apart by it, write another with \"deployment=\"",
+                release.name,
+                release.deployment.as_deref().unwrap_or_default(),
+                other.name,
+                at(&other.place)
+            )),
+        }
     }
 }

@@ -54,6 +54,7 @@ fn the_whole_way() {
         ("upstream", json!("lobe_a")),
         ("reason", json!("split")),
         ("rule", json!(null)),
+        ("skew", json!(false)),
         ("bucket", json!(bucket)),
         ("user", json!(user)),
         ("identity", json!("jwt:malformed")),
@@ -63,6 +64,12 @@ fn the_whole_way() {
     let steps: Vec<Step> = answer["steps"].as_array().unwrap().iter().map(step).collect();
     let expected = [
         ("identity", "jwt", "none", "the token is refused: jwt:malformed"),
+        (
+            "pin",
+            "lobechat_release_chat",
+            "no match",
+            "nothing names its page, so it is decided like any request",
+        ),
         ("route", "stable if cookie:release_channel = stable", "no match", "not all of its conditions hold"),
         ("route", "canary if cookie:release_channel ~* canary", "no match", "not all of its conditions hold"),
         (
@@ -100,8 +107,8 @@ fn what_is_shut_is_passed_over() {
     for (state, detail) in states {
         let answer = explained(&policy, &shut(&policy, 1, state, 0), &request);
         assert_eq!((&*answer.release, answer.reason), ("stable", "default"));
-        assert_eq!(answer.steps[2].outcome, "passed over");
-        assert!(answer.steps[2].detail.contains(detail), "{:?}", answer.steps[2]);
+        assert_eq!(answer.steps[3].outcome, "passed over");
+        assert!(answer.steps[3].detail.contains(detail), "{:?}", answer.steps[3]);
         assert_eq!(outcomes(&answer).last(), Some(&("stable", "matched")));
     }
 }
@@ -153,8 +160,8 @@ fn verified_claims() {
     let answer = explained(&policy, &policy.declared, &request);
     assert_eq!((&*answer.release, answer.identity.as_deref()), ("canary", Some("jwt")));
     assert_eq!(answer.steps[0].outcome, "found");
-    assert!(answer.steps[3].detail.ends_with("the answer sets the cookie lobechat_remember_chat"));
-    assert_eq!(answer.steps[3].outcome, "matched");
+    assert!(answer.steps[4].detail.ends_with("the answer sets the cookie lobechat_remember_chat"));
+    assert_eq!(answer.steps[4].outcome, "matched");
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -190,6 +197,48 @@ fn as_a_navigation() {
 
 fn state() -> impl Strategy<Value = State> {
     select(&[State::Up, State::Drain, State::Down][..])
+}
+
+#[test]
+fn pages() {
+    let policy =
+        policy("default", "release stable a version=1.0.0\nrelease canary b version=2.0.0\nuser cookie:uid");
+    let line = policy.pin.as_ref().unwrap().cookie.line(1, true, NOW, false).unwrap();
+    let cookie = line.split(';').next().unwrap();
+    let forged = cookie.replace(".s.", ".o.");
+    let unknown = format!("lobechat_release=00{}", &cookie["lobechat_release=00".len()..]);
+    let ask = |path: &str, cookie: &str, state: State| {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let request = PlainRequest::default().path(path).query(query).header("Cookie", cookie).at(NOW);
+        let answer = explained(&policy, &shut(&policy, 1, state, 0), &request);
+        let step = answer.steps.into_iter().find(|step| step.step == "pin").unwrap();
+        (answer.reason, answer.skew, step.outcome, step.detail)
+    };
+    let asset = "/_next/static/a.js";
+    for (path, cookie, state, reason, skew, outcome, detail) in [
+        (
+            "/x",
+            cookie,
+            State::Up,
+            "pin",
+            false,
+            "matched",
+            "a request of a page of release \"canary\", as the cookie",
+        ),
+        (asset, cookie, State::Down, "pin", false, "matched", "a file of a page of release \"canary\""),
+        ("/x", cookie, State::Down, "anonymous", true, "passed over", "\"canary\", which is down"),
+        ("/x", &forged, State::Up, "anonymous", true, "passed over", "it has no weight"),
+        (asset, &forged, State::Up, "pin", false, "matched", "as the cookie lobechat_release says"),
+        ("/x", &unknown, State::Up, "anonymous", true, "passed over", "does not have"),
+        ("/x?dpl=1-0-0", "", State::Up, "pin", false, "matched", "as the deployment that it names says"),
+        ("/x?dpl=canary", cookie, State::Up, "pin", false, "matched", "\"canary\""),
+        ("/x?dpl=stable", cookie, State::Up, "pin", false, "matched", "\"stable\", as the deployment"),
+        ("/x?dpl=7", "", State::Up, "anonymous", true, "passed over", "does not have"),
+    ] {
+        let answer = ask(path, cookie, state);
+        assert_eq!((answer.0, answer.1, answer.2), (reason, skew, outcome), "{path} {cookie}: {}", answer.3);
+        assert!(answer.3.contains(detail), "{path} {cookie}: {}", answer.3);
+    }
 }
 
 /// A `Cookie` header of what the routes look at.

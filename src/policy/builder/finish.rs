@@ -9,7 +9,10 @@ use crate::config::{ConfigError, Environment, Place, quote};
 use crate::cookie_keys::CookieKeys;
 use crate::hash::{HashMode, Salt};
 use crate::in_force::InForce;
+use crate::percent::Percent;
+use crate::pin::Pin;
 use crate::policy::Policy;
+use crate::ramp::Ramp;
 use crate::release::{Release, index_of};
 use crate::remember::Remember;
 use crate::route::Route;
@@ -34,19 +37,27 @@ impl PolicyBuilder {
         let Rollout { fallback, rollback, ramps, needs_state } =
             std::mem::take(&mut self.rollout).finish(declared.split.mode(), &self.releases)?;
         self.check_claims(env)?;
+        let pin = match self.pin.take() {
+            Some(said) => said,
+            None => Pin::parse(&[b"on"], &self.name, &mut self.names, env)?,
+        };
         let users = match self.users.take() {
             Some(users) => users,
             None => {
                 let identity = !self.identities.is_empty();
-                UserSources::default_for(identity, &self.visitor_cookie, &mut self.names)?
+                let visitor = pin.is_some().then_some(&*self.visitor_cookie);
+                UserSources::default_for(identity, visitor, &mut self.names)?
             }
         };
+        self.check_users(&users, &ramps)?;
         let remember = routes.iter().any(|route| route.remember.is_some());
         let remember = remember.then(|| Remember::new(&self.name, &mut self.names));
         let (cookie_keys, random_key) = match self.cookie_keys.take() {
             Some(keys) => (keys, None),
-            None if remember.is_none() && users.keep().is_none() => (CookieKeys::default(), None),
-            None => self.random_keys(env)?,
+            None if remember.is_none() && users.keep().is_none() && pin.is_none() => {
+                (CookieKeys::default(), None)
+            }
+            None => self.random_keys(remember.is_some() || users.keep().is_some(), env)?,
         };
         let salt = self.salt.unwrap_or_else(|| Salt::new(self.name.as_bytes()));
         let mode = declared.split.mode();
@@ -58,7 +69,7 @@ impl PolicyBuilder {
         // `split_clients` knows no salt.
         let dealt_by = if mode == HashMode::SplitClients { &Salt::new(b"") } else { &salt };
         let dealt = dealt_by.pseudonym(&[&[mode as u8], users_by].concat());
-        Ok(Policy {
+        let policy = Policy {
             users,
             salt,
             expose: self.expose.unwrap_or_default(),
@@ -69,6 +80,7 @@ impl PolicyBuilder {
             names: self.names,
             declared,
             fallback,
+            pin,
             rollback,
             ramps,
             needs_state,
@@ -77,9 +89,28 @@ impl PolicyBuilder {
             claim_variables: self.claim_variables,
             remember,
             random_key,
-            cookie_keys: RefCell::new(cookie_keys),
+            cookie_keys: RefCell::default(),
             key_files: self.key_files,
-        })
+        };
+        policy.use_cookie_keys(cookie_keys);
+        Ok(policy)
+    }
+
+    /// Without an id nobody can be split.
+    fn check_users(&self, users: &UserSources, ramps: &[Ramp]) -> Result<(), ConfigError> {
+        let has_ramp = |line: usize| ramps.iter().any(|ramp| ramp.release == line);
+        let is_split =
+            |(line, release): &(usize, &Release)| release.weight != Percent::ZERO || has_ramp(*line);
+        match self.releases.iter().enumerate().find(is_split) {
+            Some((line, release)) if users.is_empty() => {
+                let (name, what) = (&release.name, if has_ramp(line) { "ramp" } else { "weight" });
+                let message = format!(
+                    "release \"{name}\" has a {what}, but the policy knows no user to split by: write e.g. \"user cookie:uid;\" or \"user visitor;\""
+                );
+                Err(ConfigError::at(&release.place, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_claims(&self, env: &mut dyn Environment) -> Result<(), ConfigError> {
@@ -99,11 +130,18 @@ impl PolicyBuilder {
         }
     }
 
-    fn random_keys(&self, env: &mut dyn Environment) -> Result<(CookieKeys, Option<[u8; 32]>), ConfigError> {
-        env.warn(&format!(
-            "policy \"{}\" has \"remember=\" or \"keep=\", but no \"cookie_key\": no other nginx can read its cookies, and without a state file they end when nginx restarts",
-            self.name
-        ));
+    /// A pin that nobody can read any more costs one page its build; what `remember=` and `keep=` say should last.
+    fn random_keys(
+        &self,
+        warn: bool,
+        env: &mut dyn Environment,
+    ) -> Result<(CookieKeys, Option<[u8; 32]>), ConfigError> {
+        if warn {
+            env.warn(&format!(
+                "policy \"{}\" has \"remember=\" or \"keep=\", but no \"cookie_key\": no other nginx can read its cookies, and without a state file they end when nginx restarts",
+                self.name
+            ));
+        }
         let key = env.random_key()?;
         Ok((CookieKeys::random(&key)?, Some(key)))
     }

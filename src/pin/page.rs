@@ -1,0 +1,179 @@
+//! The page that a request belongs to, and whether it may follow it. Called once for each decision.
+//!
+//! Only a pin cookie with a right tag is proof of where a page came from. Everything else, anybody can write: it may name
+//! what its sender could reach anyhow, or a file that is public with its build.
+
+use super::{Pin, Pinned};
+use crate::in_force::InForce;
+use crate::inputs::{Inputs, Request, argument};
+use crate::navigation::PageHeaders;
+use crate::policy::Policy;
+
+/// What a request is to its page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// The policy pins no pages: each request is one of its own.
+    #[default]
+    Unpinned,
+    /// A navigation, which is decided afresh.
+    Navigation,
+    /// A navigation that belongs to the page before it.
+    Return,
+    /// A file under `assets=`.
+    Asset,
+    /// Whatever else a page asks for.
+    Follower,
+}
+
+/// The build that a request's page came from, as far as it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Belongs {
+    #[default]
+    Nowhere,
+    /// To the build of this line of the file.
+    To(usize),
+    /// To a build that the file does not have.
+    Elsewhere,
+}
+
+/// What the pin makes of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Following {
+    pub part: Part,
+    pub belongs: Belongs,
+    /// The line of the file that it follows.
+    pub line: Option<usize>,
+    /// Whether the split chose the page, by a cookie that proves it.
+    pub is_dealt: bool,
+    pub cookie: Option<Pinned>,
+}
+
+impl Part {
+    /// Whether the answer becomes a page.
+    pub fn is_navigation(self) -> bool {
+        matches!(self, Part::Navigation | Part::Return)
+    }
+}
+
+impl Following {
+    /// Whether the request is served by another build than that of its page.
+    pub fn is_skew(&self, served: usize) -> bool {
+        match self.belongs {
+            Belongs::Nowhere => false,
+            Belongs::To(line) => line != served,
+            Belongs::Elsewhere => true,
+        }
+    }
+}
+
+impl Pin {
+    /// `own` is the release to which a route or a remember cookie leads this request. `None` when memory is short.
+    #[inline]
+    pub fn follow<'r>(
+        &self,
+        policy: &Policy,
+        in_force: &InForce,
+        inputs: Inputs<'_, 'r>,
+        request: &'r impl Request,
+        own: Option<usize>,
+    ) -> Option<Following> {
+        let (path, query) = request.target();
+        let headers = PageHeaders::read(request);
+        let part = match () {
+            () if self.assets.hold(path) && is_plain(path) => Part::Asset,
+            () if !headers.is_navigation(request) => Part::Follower,
+            () if self.follow.hold(path) => Part::Return,
+            () => Part::Navigation,
+        };
+        let cookie = self.cookie.read(inputs.cookie(self.cookie.slot));
+        let mut following = Following { part, cookie, ..Following::default() };
+        if part == Part::Navigation {
+            return Some(following);
+        }
+        let is_asset = part == Part::Asset;
+        let may_name = |line: usize| {
+            let release = in_force.release_of(line);
+            is_asset || in_force.is_public(release) || own == Some(release)
+        };
+        let by = match &self.by {
+            Some(source) => source.value(inputs, request)?,
+            None => &[],
+        };
+        let deployment = if query.is_empty() { &[] } else { argument(query, b"dpl") };
+        for name in [by, deployment, headers.deployment].into_iter().filter(|name| !name.is_empty()) {
+            following.named(policy.line_named(name, in_force), may_name);
+        }
+        match cookie {
+            Some(Pinned::Genuine { line, is_dealt, .. }) => {
+                following.proved(line, is_dealt, is_asset || in_force.keeps_pages(line));
+            }
+            Some(Pinned::Claimed { line }) => following.named(Some(line), may_name),
+            Some(Pinned::Unknown) => following.named(None, may_name),
+            None => {}
+        }
+        Some(following)
+    }
+}
+
+impl Following {
+    /// Something that anybody can write names a page.
+    #[inline]
+    fn named(&mut self, line: Option<usize>, may_name: impl Fn(usize) -> bool) {
+        if self.line.is_some() {
+            return;
+        }
+        self.line = line.filter(|&line| may_name(line));
+        self.belongs = match (line, self.belongs) {
+            (Some(line), Belongs::Nowhere | Belongs::Elsewhere) => Belongs::To(line),
+            (None, Belongs::Nowhere) => Belongs::Elsewhere,
+            (_, known) => known,
+        };
+    }
+
+    /// A cookie proves where the page came from.
+    #[inline]
+    fn proved(&mut self, line: usize, is_dealt: bool, is_kept: bool) {
+        match self.line {
+            Some(named) => self.is_dealt = is_dealt && named == line,
+            None => {
+                self.line = is_kept.then_some(line);
+                self.is_dealt = is_dealt;
+                if !matches!(self.belongs, Belongs::To(_)) {
+                    self.belongs = Belongs::To(line);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a server cannot take a path for one elsewhere: it has no segment `..`, no backslash, and no code for a dot, a
+/// slash or a backslash.
+fn is_plain(path: &[u8]) -> bool {
+    let after = |at: usize| &path[at + 1..];
+    let is_code = |at: usize| {
+        let code = after(at).get(..2);
+        code.is_none_or(|code| [b"2e", b"2f", b"5c"].iter().any(|known| code.eq_ignore_ascii_case(*known)))
+    };
+    memchr::memchr(b'\\', path).is_none()
+        && memchr::memchr_iter(b'%', path).all(|at| !is_code(at))
+        && memchr::memchr_iter(b'/', path).all(|at| !after(at).starts_with(b".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_lead_elsewhere() {
+        for path in
+            ["/a/b.js", "/_next/static/chunks/app/%5Bvariants%5D/(main)/%40modal/page-1.js", "/a/...b", "/"]
+        {
+            assert_eq!(is_plain(path.as_bytes()), !path.contains("/.."), "{path}");
+        }
+        for path in
+            ["/a/../b", "/a/..", "/a/%2e%2e/b", "/a/.%2E/b", "/a%2fb", "/a\\..\\b", "/a%5C..", "/a%", "/a%2"]
+        {
+            assert!(!is_plain(path.as_bytes()), "{path}");
+        }
+    }
+}
