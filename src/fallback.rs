@@ -9,6 +9,8 @@ use crate::release::{Release, index_of};
 #[derive(Debug)]
 pub struct Fallback {
     releases: Box<[usize]>,
+    /// For files of builds, whatever the line says: these, then all others.
+    all: Box<[usize]>,
 }
 
 /// Names as the line has them: releases may be declared after it.
@@ -46,14 +48,20 @@ impl Fallback {
     /// What the line says, or the stable release where there is none.
     pub fn resolve(line: Option<(Names, Place)>, releases: &[Release]) -> Result<Fallback, ConfigError> {
         let Some((Names(names), place)) = line else {
-            return Ok(Fallback { releases: [STABLE].into() });
+            return Ok(Fallback::new([STABLE].into(), releases.len()));
         };
         let index = |name: &[u8]| {
             index_of(releases, name, "in \"fallback\" directive")
                 .map_err(|message| ConfigError::at(&place, message + ", or write \"off\""))
         };
-        let releases = names.iter().map(|name| index(name)).collect::<Result<_, _>>()?;
-        Ok(Fallback { releases })
+        let named = names.iter().map(|name| index(name)).collect::<Result<_, _>>()?;
+        Ok(Fallback::new(named, releases.len()))
+    }
+
+    fn new(releases: Box<[usize]>, count: usize) -> Fallback {
+        let others = (0..count).filter(|release| !releases.contains(release));
+        let all = releases.iter().copied().chain(others).collect();
+        Fallback { releases, all }
     }
 
     /// In the order in which they are asked.
@@ -63,14 +71,18 @@ impl Fallback {
 
     /// The next release to ask from `place` in the list on, and the place behind it. Never the decided one, which has
     /// been asked first, and none that may not serve.
+    ///
+    /// A file of a build may be asked of every release: its name has a hash, so whoever has it has the right one.
     #[inline]
     pub fn next(
         &self,
+        is_asset: bool,
         place: usize,
         decided: usize,
         may_serve: impl Fn(usize) -> bool,
     ) -> Option<(usize, usize)> {
-        let rest = self.releases.get(place..)?;
+        let list = if is_asset { &self.all } else { &self.releases };
+        let rest = list.get(place..)?;
         let found = rest.iter().position(|&release| release != decided && may_serve(release))?;
         Some((rest[found], place + found + 1))
     }
@@ -159,8 +171,8 @@ mod tests {
     /// The releases that are asked after `decided`.
     fn chain(fallback: &Fallback, decided: usize, down: &[usize]) -> Vec<usize> {
         let (mut place, mut chain) = (0, Vec::new());
-        while let Some((release, behind)) = fallback.next(place, decided, |release| !down.contains(&release))
-        {
+        let may_serve = |release| !down.contains(&release);
+        while let Some((release, behind)) = fallback.next(false, place, decided, may_serve) {
             assert!(behind > place);
             (place, chain) = (behind, [chain, vec![release]].concat());
         }
@@ -184,6 +196,19 @@ mod tests {
         assert_eq!(chain(&fallback, 1, &[2]), [0]);
         assert_eq!(chain(&fallback, 1, &[0]), [2]);
         assert_eq!(chain(&line("off").unwrap(), 1, &[]), [0; 0]);
+    }
+
+    #[test]
+    fn files_are_asked_of_all() {
+        for (text, decided, expected) in
+            [("c", 0, vec![2, 1]), ("c", 2, vec![0, 1]), ("off", 1, vec![0, 2]), ("off", 0, vec![1, 2])]
+        {
+            let (fallback, mut place, mut chain) = (line(text).unwrap(), 0, Vec::new());
+            while let Some((release, behind)) = fallback.next(true, place, decided, |_| true) {
+                (place, chain) = (behind, [chain, vec![release]].concat());
+            }
+            assert_eq!(chain, expected, "{text} {decided}");
+        }
     }
 
     #[test]
