@@ -17,26 +17,32 @@ impl Murmur3 {
     /// Takes in `data`.
     #[must_use]
     pub fn update(self, data: &[u8]) -> Murmur3 {
-        let Murmur3 { mut state, pending, length } = self;
-        let mut pending = u64::from(pending);
-        let filled = length % 4 * 8;
-        let (words, tail) = data.as_chunks::<4>();
-        for word in words {
-            pending |= u64::from(u32::from_le_bytes(*word)) << filled;
-            state = mix(state, pending as u32);
-            pending >>= 32;
-        }
-        // The last whole word of the input has the tail in its upper bytes.
-        let rest = match data.last_chunk::<4>() {
-            Some(last) => u64::from(u32::from_le_bytes(*last)) >> (32 - 8 * tail.len()),
-            None => tail.iter().rev().fold(0, |rest, &byte| rest << 8 | u64::from(byte)),
+        let (Some(first), Some(last)) = (data.first_chunk::<4>(), data.last_chunk::<4>()) else {
+            return data.iter().fold(self, Murmur3::push);
         };
-        pending |= rest << filled;
-        if filled as usize / 8 + tail.len() >= 4 {
-            state = mix(state, pending as u32);
-            pending >>= 32;
+        let Murmur3 { mut state, pending, length } = self;
+        let (filled, mut rest) = (length as usize % 4, data);
+        if filled > 0 {
+            state = mix(state, pending | u32::from_le_bytes(*first) << (8 * filled));
+            rest = &data[4 - filled..];
         }
-        Murmur3 { state, pending: pending as u32, length: length.wrapping_add(data.len() as u32) }
+        let (words, tail) = rest.as_chunks::<4>();
+        for word in words {
+            state = mix(state, u32::from_le_bytes(*word));
+        }
+        // The last four bytes have the tail in the upper ones.
+        let pending = (u64::from(u32::from_le_bytes(*last)) >> (32 - 8 * tail.len())) as u32;
+        Murmur3 { state, pending, length: length.wrapping_add(data.len() as u32) }
+    }
+
+    #[cold]
+    fn push(self, byte: &u8) -> Murmur3 {
+        let Murmur3 { mut state, mut pending, length } = self;
+        pending |= u32::from(*byte) << (8 * (length % 4));
+        if length % 4 == 3 {
+            (state, pending) = (mix(state, pending), 0);
+        }
+        Murmur3 { state, pending, length: length.wrapping_add(1) }
     }
 
     /// The hash of everything taken in.

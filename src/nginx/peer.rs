@@ -34,34 +34,36 @@ struct Peer {
     main: bool,
 }
 
-/// The first peer of a main request under its policy.
-#[repr(C)]
-struct FirstPeer {
+/// The first peer of a main request under its policy, which lies in the record of the decision.
+pub struct FirstPeer {
     peer: Peer,
     attempts: Attempts,
 }
 
 /// Sets up the peer of `r`, whose upstream nginx has just created, for the release that was decided.
 pub fn set_up(r: *mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> ngx_int_t {
-    // SAFETY: a live request with an upstream that has its location's configuration. The new memory is aligned, and
-    // large enough for what is written there, which needs no drop. The decision and the policy outlive the request.
+    // SAFETY: a live request with an upstream that has its location's configuration. The memory is aligned, large enough
+    // for what is written there, which needs no drop, and not in use: what is in `first_peer` is, once there are
+    // attempts. The decision and the policy outlive the request.
     unsafe {
         let main = ptr::eq(r, (*r).main);
-        let first = main && decided.attempts().is_none();
-        let size = if first { size_of::<FirstPeer>() } else { size_of::<Peer>() };
-        let memory = ngx_palloc((*r).pool, size);
-        if memory.is_null() || enter(r, conf, decided.line) != NGX_OK as ngx_int_t {
+        let first = if main && decided.attempts().is_none() { decided.first_peer() } else { ptr::null_mut() };
+        let peer = match first.is_null() {
+            true => ngx_palloc((*r).pool, size_of::<Peer>()).cast::<Peer>(),
+            false => &raw mut (*first).peer,
+        };
+        if peer.is_null() || enter(r, conf, decided.line) != NGX_OK as ngx_int_t {
             return NGX_ERROR as ngx_int_t;
         }
         let index = (*(*r).upstream_states).nelts;
-        if first {
-            let attempts = &raw mut (*memory.cast::<FirstPeer>()).attempts;
+        if !first.is_null() {
+            let attempts = &raw mut (*first).attempts;
             attempts.write(Attempts::new(index, decided.line));
             decided.set_attempts(attempts);
         } else if main && let Some(attempts) = decided.attempts() {
             attempts.begin_round(index, decided.line);
         }
-        let (u, peer) = ((*r).upstream, memory.cast::<Peer>());
+        let u = (*r).upstream;
         let next = next(conf, 0, decided.release);
         let mut tries = Tries::new((*(*u).conf).next_upstream_tries);
         tries.enter((*u).peer.tries);
@@ -260,4 +262,4 @@ impl Peer {
     }
 }
 
-const _: () = assert!(align_of::<FirstPeer>() <= NGX_ALIGNMENT && !core::mem::needs_drop::<FirstPeer>());
+const _: () = assert!(align_of::<Peer>() <= NGX_ALIGNMENT && !core::mem::needs_drop::<FirstPeer>());

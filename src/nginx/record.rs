@@ -3,7 +3,8 @@
 //! A module's slot in `r->ctx` is cleared by internal redirects. The values of variables survive them and are
 //! shared with subrequests, so the records hang on a variable that nobody reads.
 
-use core::cell::Cell;
+use core::cell::{Cell, UnsafeCell};
+use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +12,7 @@ use nginx_sys::*;
 
 use super::conf::{PolicyConf, policy_of};
 use super::ext::{bytes, ngx_str};
+use super::peer::FirstPeer;
 use super::request::View;
 use crate::attempts::Attempts;
 use crate::decision::{Decision, Reason, decide};
@@ -40,6 +42,8 @@ pub struct Decided {
     user: ngx_str_t,
     /// The values of the policy's claim variables, in their order; null without claims.
     claims: *const ngx_str_t,
+    /// Room that the peer of the main request fills: an allocation of its own would cost as much as a cookie's look-up.
+    first_peer: UnsafeCell<MaybeUninit<FirstPeer>>,
 }
 
 impl Decided {
@@ -60,6 +64,11 @@ impl Decided {
     /// `attempts` must live as long as the main request.
     pub unsafe fn set_attempts(&self, attempts: *const Attempts) {
         self.attempts.set(attempts);
+    }
+
+    /// Where the first peer of the main request goes.
+    pub fn first_peer(&self) -> *mut FirstPeer {
+        self.first_peer.get().cast()
     }
 
     /// The value of the policy's claim variable `index`; empty without a claim.
@@ -165,6 +174,7 @@ fn take<'r>(
             attempts: Cell::new(ptr::null()),
             user: ngx_str(user.id),
             claims: view.claim_values(&conf.policy)?,
+            first_peer: UnsafeCell::new(MaybeUninit::uninit()),
         });
         Some(&*record)
     }
