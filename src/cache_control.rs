@@ -1,5 +1,5 @@
-//! `Cache-Control` for an answer that carries a cookie of ours: no shared cache may hand one visitor's id
-//! to another. Used by the header filter.
+//! `Cache-Control` for a page, and for an answer that carries a cookie of ours: no shared cache may hand one user's
+//! release or id to another. Used by the header filter.
 
 /// Headers by which only shared caches are addressed; such an answer must not carry them.
 pub const SHARED_CACHE_HEADERS: [&[u8]; 4] = [
@@ -24,6 +24,14 @@ pub fn make_private(value: &[u8]) -> Vec<u8> {
     kept
 }
 
+/// Whether `value` lets shared caches store the answer by name.
+pub fn is_for_shared_caches(value: &[u8]) -> bool {
+    split_directives(value).any(|directive| {
+        let name = directive.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii();
+        name.eq_ignore_ascii_case(b"public") || name.eq_ignore_ascii_case(b"s-maxage")
+    })
+}
+
 /// Splits at commas outside of quoted strings, in which a backslash keeps the next byte (RFC 9110 section 5.6.4).
 fn split_directives(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
@@ -39,6 +47,20 @@ fn split_directives(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_meant_for_shared_caches() {
+        for (value, is_meant) in [
+            ("public, max-age=60", true),
+            ("max-age=0, S-MaxAge = 5", true),
+            ("private, no-store", false),
+            ("max-age=60", false),
+            ("no-cache=\"a, public\"", false),
+            ("", false),
+        ] {
+            assert_eq!(is_for_shared_caches(value.as_bytes()), is_meant, "{value}");
+        }
+    }
 
     #[test]
     fn keeps_what_speaks_to_browsers() {

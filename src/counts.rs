@@ -13,7 +13,7 @@ pub const CODES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "000"];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Outcome {
-    /// An answer with a status that is no failure.
+    /// An answer with a status that is no failure, or to a request that belongs to a page of another build.
     Ok,
     /// An answer with a status of `fail=` (default 5xx and 470-472).
     Status,

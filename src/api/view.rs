@@ -86,6 +86,11 @@ impl PolicyView<'_> {
         self.in_force.line_of(release)
     }
 
+    /// How pages name the build of a line.
+    pub fn deployment_of(&self, line: usize) -> Option<&str> {
+        self.policy.releases.get(line)?.deployment.as_deref()
+    }
+
     /// The name that stands for the generation of a line.
     pub fn name_of(&self, line: usize) -> &str {
         self.policy.releases.get(self.in_force.release_of(line)).map_or("", |release| &release.name)

@@ -74,7 +74,8 @@ fn read(cf: &mut ngx_conf_t) -> Result<Option<*const PolicyConf>, ConfigError> {
         adds_headers: policy.expose
             || policy.users.has_visitors()
             || policy.users.keep().is_some()
-            || policy.remember.is_some(),
+            || policy.remember.is_some()
+            || policy.pin.is_some(),
         used: Cell::new(false),
         shared: Shared::new(&policy),
         policy,

@@ -2,6 +2,7 @@
 
 use core::cell::Cell;
 use core::ptr;
+use core::sync::atomic::Ordering::Relaxed;
 
 use nginx_sys::*;
 
@@ -30,6 +31,8 @@ pub struct MainConf {
     pub remote_user: Option<VariableId>,
     /// `None`: there are no policies.
     pub zone: Option<ZoneConf>,
+    /// The policies that pin pages, with the servers where locations pass to them.
+    pub pinning: Vec<(*const ngx_http_core_srv_conf_t, *const PolicyConf)>,
 }
 
 impl Default for MainConf {
@@ -41,6 +44,7 @@ impl Default for MainConf {
             claim_variables: Vec::new(),
             remote_user: None,
             zone: None,
+            pinning: Vec::new(),
         }
     }
 }
@@ -94,10 +98,18 @@ impl PolicyConf {
         self.shared.in_force().release_of(line)
     }
 
-    /// Whether a release may take over from another one now.
+    /// Whether a release may take over from another one now. One that is down may still have files, while it answers.
     #[inline]
-    pub fn may_serve(&self, release: usize) -> bool {
-        self.shared.in_force().roles.get(release).is_some_and(|role| role.state != State::Down)
+    pub fn may_serve(&self, release: usize, is_asset: bool) -> bool {
+        match self.shared.in_force().roles.get(release) {
+            Some(role) if role.state == State::Down => is_asset && self.seems_alive(role.line),
+            role => role.is_some(),
+        }
+    }
+
+    fn seems_alive(&self, line: usize) -> bool {
+        let slot = self.shared.generation(line);
+        slot.is_some_and(|slot| slot.connect_failures.load(Relaxed) == 0)
     }
 }
 
@@ -111,6 +123,9 @@ pub struct LevelConf {
     pub in_force: InForce,
     /// `lobechat_canary_api`, right here.
     pub api: Option<Access>,
+    /// What this worker has said of the location's pages and of its cache's key.
+    pub told_private: Cell<bool>,
+    pub knows_key: Cell<bool>,
 }
 
 pub enum Use {
@@ -138,11 +153,15 @@ impl InForce {
     }
 }
 
+/// What the location that a request is in says.
+pub fn level_of<'a>(r: &ngx_http_request_t) -> &'a LevelConf {
+    // SAFETY: loc_conf has a slot for every HTTP module, ours filled by create_loc_conf.
+    unsafe { &*(*r.loc_conf.add(context_index())).cast::<LevelConf>() }
+}
+
 /// The policy in force at the location that a request is in.
 pub fn policy_of<'a>(r: &ngx_http_request_t) -> Option<&'a PolicyConf> {
-    // SAFETY: loc_conf has a slot for every HTTP module, ours filled by create_loc_conf.
-    let level = unsafe { &*(*r.loc_conf.add(context_index())).cast::<LevelConf>() };
-    level.in_force.policy()
+    level_of(r).in_force.policy()
 }
 
 /// The main configuration a request was accepted under.

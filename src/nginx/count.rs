@@ -93,6 +93,7 @@ impl Count<'_> {
             && self.decided.attempts()?.is_one()
             && state.header_time != UNSET
             && !self.conf.policy.is_failure(state.status)
+            && !self.decided.page.is_skew(self.decided.line)
             && self.at_end
             && whole();
         if is_plain {
@@ -149,7 +150,11 @@ impl Count<'_> {
 
     fn count_request(&self) {
         if let Some(Slots { generation, .. }) = self.slots(self.decided.line) {
-            generation.shard(worker()).count_request(reason_index(self.decided.reason));
+            let shard = generation.shard(worker());
+            shard.count_request(reason_index(self.decided.reason));
+            if self.decided.page.is_skew(self.decided.line) {
+                shard.count_skew();
+            }
         }
     }
 
@@ -186,8 +191,8 @@ impl Count<'_> {
     /// Tells the judge what became of a user of the split.
     #[inline]
     fn judge(&self, (outcome, milliseconds): (Outcome, u64)) {
-        let (Reason::Split, Some(bucket), true) =
-            (self.decided.reason, self.decided.bucket, self.conf.policy.is_judged())
+        let (true, Some(bucket), true) =
+            (self.decided.is_dealt, self.decided.bucket, self.conf.policy.is_judged())
         else {
             return;
         };
@@ -218,6 +223,7 @@ fn worker() -> usize {
 fn reason_index(reason: Reason) -> usize {
     match reason {
         Reason::Route(_) => 0,
+        Reason::Pin => 1,
         Reason::Remembered(_) => 2,
         Reason::Split => 3,
         Reason::Anonymous => 4,

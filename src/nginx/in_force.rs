@@ -2,10 +2,11 @@
 //! to server to location.
 
 use core::ffi::{c_char, c_void};
+use core::ptr;
 
 use nginx_sys::*;
 
-use super::conf::{InForce, LevelConf, MainConf, Use};
+use super::conf::{InForce, LevelConf, MainConf, PolicyConf, Use};
 use super::ext::{ConfExt, bytes};
 use super::guard::guard;
 use super::{NGX_CONF_ERROR, NGX_CONF_OK, context_index, upstream};
@@ -38,12 +39,47 @@ pub fn merge(cf: &mut ngx_conf_t, prev: &mut LevelConf, conf: &mut LevelConf) ->
     if let InForce::Inherited = conf.in_force {
         conf.in_force = prev.in_force;
     }
+    let passes = || upstream::is_passed_to(cf, main.upstream);
     match conf.in_force.policy() {
-        Some(policy) => policy.used.set(true),
-        None if upstream::is_passed_to(cf, main.upstream) => return Err(no_policy(cf)),
+        Some(policy) => {
+            policy.used.set(true);
+            if policy.policy.pin.is_some() && passes() {
+                warn_of_two(cf, policy);
+            }
+        }
+        None if passes() => return Err(no_policy(cf)),
         None => {}
     }
     Ok(())
+}
+
+/// Pages, files and API of one front end belong together, so one policy should decide them all.
+fn warn_of_two(cf: &mut ngx_conf_t, policy: &PolicyConf) {
+    let server = server_of(cf);
+    let main: &mut MainConf = cf.http_main_conf(context_index());
+    let known = main.pinning.iter().filter(|(known, _)| *known == server).map(|(_, other)| *other);
+    let known: Vec<_> = known.collect();
+    if known.contains(&ptr::from_ref(policy)) {
+        return;
+    }
+    main.pinning.push((server, policy));
+    if let Some(&other) = known.first() {
+        // SAFETY: policies live as long as the configuration.
+        let (name, other) = (&policy.policy.name, unsafe { &(*other).policy.name });
+        let message = format!(
+            "policies \"{other}\" and \"{name}\" both pin pages in one server: let one policy decide the pages, files and API of a front end, or write \"pin off;\" in the policy that has no pages"
+        );
+        cf.warn_at(&ConfigError::at(&policy.place, message));
+    }
+}
+
+/// The server of the location that is being merged.
+fn server_of(cf: &ngx_conf_t) -> *const ngx_http_core_srv_conf_t {
+    // SAFETY: while nginx merges a location, ctx holds the confs of that location and of its server.
+    unsafe {
+        let ctx = &*cf.ctx.cast::<ngx_http_conf_ctx_t>();
+        (*ctx.srv_conf.add(ngx_http_core_module.ctx_index)).cast()
+    }
 }
 
 fn settle(main: &MainConf, level: &mut LevelConf) -> Result<(), ConfigError> {
@@ -88,7 +124,7 @@ fn no_policy(cf: &mut ngx_conf_t) -> ConfigError {
         let ctx = &*cf.ctx.cast::<ngx_http_conf_ctx_t>();
         let index = ngx_http_core_module.ctx_index;
         let location = &*(*ctx.loc_conf.add(index)).cast::<ngx_http_core_loc_conf_t>();
-        (bytes(location.name), &*(*ctx.srv_conf.add(index)).cast::<ngx_http_core_srv_conf_t>())
+        (bytes(location.name), &*server_of(cf))
     };
     // SAFETY: file_name is a null-terminated name in the configuration's pool.
     let file = unsafe { core::ffi::CStr::from_ptr(server.file_name.cast()) };

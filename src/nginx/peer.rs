@@ -17,6 +17,7 @@ use super::record::Decided;
 use super::shim::{canary_keep_nothing, canary_peer_is_stale};
 use crate::attempts::Attempts;
 use crate::fallback::Tries;
+use crate::pin::Part;
 
 /// What a balancer answers that has no live server.
 const NO_LIVE: ngx_int_t = NGX_BUSY as ngx_int_t;
@@ -64,7 +65,7 @@ pub fn set_up(r: *mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) 
             attempts.begin_round(index, decided.line);
         }
         let u = (*r).upstream;
-        let next = next(conf, 0, decided.release);
+        let next = next(conf, decided, 0);
         let mut tries = Tries::new((*(*u).conf).next_upstream_tries);
         tries.enter((*u).peer.tries);
         (*u).peer.tries = tries.show(next.is_some());
@@ -98,8 +99,9 @@ unsafe fn enter(r: *mut ngx_http_request_t, conf: &PolicyConf, line: usize) -> n
     }
 }
 
-fn next(conf: &PolicyConf, place: usize, decided: usize) -> Option<(usize, usize)> {
-    conf.policy.fallback.next(place, decided, |release| conf.may_serve(release))
+fn next(conf: &PolicyConf, decided: &Decided, place: usize) -> Option<(usize, usize)> {
+    let is_asset = decided.page.part == Part::Asset;
+    conf.policy.fallback.next(is_asset, place, decided.release, |release| conf.may_serve(release, is_asset))
 }
 
 /// Puts our functions where the balancer has put its own.
@@ -219,7 +221,7 @@ impl Peer {
             let entered = enter(self.request, conf, line) == NGX_OK as ngx_int_t;
             self.balancer = Balancer::of(u);
             install(u, ptr::from_mut(self));
-            self.next = next(conf, place, (*self.decided).release);
+            self.next = next(conf, &*self.decided, place);
             self.tries.enter((*u).peer.tries);
             if let Some(attempts) = self.attempts() {
                 attempts.switch(self.count() - 1, line);

@@ -17,6 +17,7 @@ use super::request::View;
 use crate::attempts::Attempts;
 use crate::decision::{Decision, Reason, decide};
 use crate::identity::Outcome;
+use crate::pin::Following;
 use crate::user::Visitor;
 
 /// A decision, free of borrows: `user` lies in memory of the request.
@@ -28,6 +29,10 @@ pub struct Decided {
     /// Of what was in force.
     pub epoch: u64,
     pub reason: Reason,
+    /// The page that the request belongs to.
+    pub page: Following,
+    /// Whether it says something of the release that the split chose.
+    pub is_dealt: bool,
     pub bucket: Option<u16>,
     pub visitor: Visitor,
     /// Whether the answer has to carry a cookie that remembers the route.
@@ -156,15 +161,17 @@ fn take<'r>(
         *newest = record;
         let view = View::new(main).counting_in(conf.shared.policy());
         let in_force = conf.shared.refreshed(&conf.policy);
-        let Decision { release, reason, user, bucket, remember, identity } =
-            decide(&conf.policy, &in_force, &view)?;
-        let (line, epoch) = (in_force.line_of(release), in_force.epoch);
+        let decision = decide(&conf.policy, &in_force, &view)?;
+        let (epoch, is_dealt) = (in_force.epoch, decision.is_dealt());
         drop(in_force);
+        let Decision { release, line, reason, page, user, bucket, remember, identity } = decision;
         (*record).decided = Some(Decided {
             release,
             line,
             epoch,
             reason,
+            page,
+            is_dealt,
             bucket,
             visitor: user.visitor,
             remember,

@@ -16,6 +16,17 @@ canary_request_cached(ngx_http_request_t *r)
 }
 
 
+ngx_array_t *
+canary_cache_keys(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_CACHE)
+    return r->cache ? &r->cache->keys : NULL;
+#else
+    return NULL;
+#endif
+}
+
+
 ngx_uint_t
 canary_header_is_sent(ngx_http_request_t *r)
 {

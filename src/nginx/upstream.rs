@@ -134,13 +134,18 @@ extern "C" fn init_peer(r: *mut ngx_http_request_t, _: *mut ngx_http_upstream_sr
     })
 }
 
-#[cold]
-fn report_no_policy(r: &ngx_http_request_t) {
+/// As the configuration has it.
+pub fn location_name<'a>(r: &ngx_http_request_t) -> &'a [u8] {
     // SAFETY: loc_conf has the core's configuration, whose name lives as long as it.
-    let location = unsafe {
+    unsafe {
         let index = ngx_http_core_module.ctx_index;
         bytes((*(*r.loc_conf.add(index)).cast::<ngx_http_core_loc_conf_t>()).name)
-    };
+    }
+}
+
+#[cold]
+fn report_no_policy(r: &ngx_http_request_t) {
+    let location = location_name(r);
     let message = format!(
         "no lobechat_canary policy is in force in location \"{}\", which passes to \"{NAME}\"",
         String::from_utf8_lossy(location)

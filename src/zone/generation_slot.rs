@@ -72,6 +72,11 @@ impl Shard {
         self.responses.count(if (1..=5).contains(&class) { class - 1 } else { CODES.len() - 1 });
     }
 
+    /// A request that belongs to a page of another build.
+    pub fn count_skew(&self) {
+        self.skew.fetch_add(1, Relaxed);
+    }
+
     #[inline]
     pub fn count_attempt(&self, outcome: Outcome) {
         self.attempts.count(outcome as usize);

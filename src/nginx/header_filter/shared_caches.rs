@@ -1,0 +1,106 @@
+//! Keeps pages out of shared caches, which would hand one user's release to another, and looks at the key of nginx's own
+//! cache. Called by the header filter.
+
+use nginx_sys::*;
+
+use super::super::conf::{PolicyConf, host_of, level_of};
+use super::super::ext::{bytes, pool_copy, write_log};
+use super::super::request::for_each_line;
+use super::super::shim::canary_cache_keys;
+use super::super::upstream::is_cached;
+use super::push_header;
+use crate::cache_control::{SHARED_CACHE_HEADERS, is_for_shared_caches, make_private};
+use crate::inputs::Lengths;
+
+/// Makes an answer private. `None` when memory is short.
+pub fn keep_out(r: &mut ngx_http_request_t) -> Option<()> {
+    let mut directives = Vec::new();
+    let (mut first, mut is_changed) = (None, false);
+    // SAFETY: the lines of the answer live in the request's pool; none is added here.
+    unsafe {
+        for_each_line(&raw const r.headers_out.headers, Lengths::ALL, |line| {
+            let key = bytes((*line).key);
+            if key.eq_ignore_ascii_case(b"Cache-Control") {
+                directives.push(bytes((*line).value));
+                match first {
+                    None => first = Some(line),
+                    Some(_) => (*line).hash = 0,
+                }
+            } else if SHARED_CACHE_HEADERS.iter().any(|name| key.eq_ignore_ascii_case(name)) {
+                (*line).hash = 0;
+                is_changed = true;
+            }
+        });
+    }
+    let directives = directives.join(&b", "[..]);
+    if is_changed || is_for_shared_caches(&directives) {
+        report_change(r);
+    }
+    let value = make_private(&directives);
+    match first {
+        // SAFETY: a line of this answer, see above.
+        Some(line) => unsafe { (*line).value = pool_copy(r.pool, &value)? },
+        None => push_header(r, "Cache-Control", &value)?,
+    }
+    Some(())
+}
+
+/// Once in each worker and location.
+#[cold]
+fn report_change(r: &ngx_http_request_t) {
+    if !level_of(r).told_private.replace(true) {
+        let message = format!(
+            "lobechat_canary: a page of location \"{}\" was meant for shared caches, and is private now, as they would hand one user's release to another; pass what they must keep elsewhere, with \"lobechat_canary_use off\"",
+            location(r)
+        );
+        // SAFETY: a request has a connection, and that a log.
+        write_log(unsafe { (*r.connection).log }, NGX_LOG_WARN, &message);
+    }
+}
+
+/// Reports a cache whose key does not tell releases apart, once in each worker and location. `line` answers.
+#[inline]
+pub fn check_key(r: &ngx_http_request_t, conf: &PolicyConf, line: usize) {
+    let level = level_of(r);
+    if !level.knows_key.get() && !is_cached(r) {
+        // SAFETY: the accessor only reads.
+        let keys = unsafe { canary_cache_keys(core::ptr::from_ref(r).cast_mut()).as_ref() };
+        if let Some(keys) = keys {
+            level.knows_key.set(true);
+            report_key(r, conf, line, keys);
+        }
+    }
+}
+
+#[cold]
+fn report_key(r: &ngx_http_request_t, conf: &PolicyConf, line: usize, keys: &ngx_array_t) {
+    // SAFETY: the parts of a key are strings in the request's pool.
+    let parts = unsafe { core::slice::from_raw_parts(keys.elts.cast::<ngx_str_t>(), keys.nelts) };
+    // SAFETY: as above.
+    let key: Vec<u8> = parts.iter().flat_map(|&part| unsafe { bytes(part) }).copied().collect();
+    // SAFETY: the request line lives as long as the request.
+    let target = unsafe { bytes(r.unparsed_uri) };
+    // What the client has written may look like a release's name.
+    let key = match memchr::memmem::find(&key, target) {
+        Some(at) if !target.is_empty() => [&key[..at], &key[at + target.len()..]].concat(),
+        _ => key,
+    };
+    let release = &conf.policy.releases[conf.release_of(line)].name;
+    let names = |text: &[u8]| memchr::memmem::find(&key, text).is_some();
+    if names(host_of(conf.upstreams[line]))
+        || names(&conf.policy.releases[line].upstream)
+        || names(release.as_bytes())
+    {
+        return;
+    }
+    let message = format!(
+        "lobechat_canary: the cache of location \"{}\" has a key that does not name the release, so one release's answers go to users of another: begin it with \"$lobechat_canary_upstream$lobechat_canary_version\"",
+        location(r)
+    );
+    // SAFETY: a request has a connection, and that a log.
+    write_log(unsafe { (*r.connection).log }, NGX_LOG_ERR, &message);
+}
+
+fn location(r: &ngx_http_request_t) -> String {
+    String::from_utf8_lossy(super::super::upstream::location_name(r)).into_owned()
+}
