@@ -54,8 +54,11 @@ fn release_lines() {
         ("release stable a drain;", &["\"drain\" is not allowed", "has to serve"]),
         ("release stable a;\nrelease canary b down drain;", &["exclude each other"]),
         ("release stable a;\nrelease canary a;", &["has the upstream and version of release \"stable\""]),
-        // Parameters of later issues do not exist yet.
-        ("release stable a deployment=x;", &["unknown parameter \"deployment=x\""]),
+        ("release stable a deployment=2.1;", &["invalid deployment \"2.1\"", "\"deployment=2-1\""]),
+        (
+            "release stable a version=2.1.0;\nrelease canary b deployment=2-1-0;",
+            &["has the deployment \"2-1-0\" of release \"stable\"", "\"deployment=\""],
+        ),
     ]);
 }
 
@@ -110,6 +113,10 @@ fn weights_and_ranges() {
         (
             "release stable a;\nrelease x b weight=20% from=90%;",
             &["\"x\"", "weight=20% from=90%", "from=top"],
+        ),
+        (
+            "release stable a;\nrelease x b weight=5%; #!\npin off;",
+            &["\"x\" has a weight", "knows no user", "\"user visitor;\""],
         ),
         (
             "release stable a;\nrelease x b weight=0.5%; #!\nhash unleash;",
@@ -186,7 +193,10 @@ fn other_lines_of_a_block() {
         ("expose on;\nexpose off;", &["\"expose\" directive is duplicate"]),
         ("releases canary b;", &["unknown directive \"releases\"", "release, route, user"]),
         ("proxy_pass http://b;", &["unknown directive \"proxy_pass\""]),
-        ("pin on;", &["unknown directive \"pin\""]),
+        ("pin on;\npin off;", &["\"pin\" directive is duplicate"]),
+        ("pin;", &["pin on [cookie=name]"]),
+        ("pin on assets=_next/;", &["invalid path \"_next/\"", "begin with \"/\""]),
+        ("pin on life=1h;", &["unknown parameter \"life=1h\""]),
         ("rollback maybe;", &["rollback on | off"]),
         ("rollback off;\nrollback off;", &["duplicate"]),
         ("ramp canary 1% 10m;", &["a weight ends the line"]),

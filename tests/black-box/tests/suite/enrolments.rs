@@ -14,7 +14,7 @@ fn config(policy: &str, lines: &str) -> Config {
         .file("secret", SECRET)
         .file("cookie.key", KEY)
         .http(&format!(
-            "lobechat_canary {policy} {{ release stable a; release canary b; release beta c; {lines} }}"
+            "lobechat_canary {policy} {{ pin off; release stable a; release canary b; release beta c; {lines} }}"
         ))
         .server(
             "add_header X-Reason $lobechat_canary_reason always;
@@ -177,7 +177,7 @@ fn split(lines: &str) -> Config {
         .releases(&["a", "b"])
         .file("secret", SECRET)
         .file("cookie.key", KEY)
-        .http(&format!("lobechat_canary {{ release stable a; release canary b weight=10%; {lines} }}"))
+        .http(&format!("lobechat_canary {{ pin off; release stable a; release canary b weight=10%; {lines} }}"))
         .server("add_header X-Bucket $lobechat_canary_bucket; add_header X-User $lobechat_canary_user; location / { proxy_pass http://lobechat_canary; }")
 }
 

@@ -32,7 +32,7 @@ fn cache_control() -> Nginx {
             ]
             .concat(),
         )
-        .server("lobechat_canary { release stable a; }")
+        .server("lobechat_canary { pin off; user visitor; release stable a; }")
         .server(PASS)
         .server("location /expires { expires 1h; proxy_pass http://lobechat_canary; }")
         .server("location /expires/public { expires 1h; add_header Cache-Control public; proxy_pass http://lobechat_canary/plain; }")

@@ -24,13 +24,13 @@ const PAGES: &str = "
     location /untouched { return 304; }
     location /empty { return 204; }";
 
-/// The policy `default` without `user`, all visitors to the canary.
+/// The policy `default`, all visitors to the canary. Pages are not pinned here, which sets a cookie of its own.
 pub fn config() -> Config {
     Config::new()
         .release("a", &format!("server_name stable; {PAGES}"))
         .release("b", &format!("server_name canary; {PAGES}"))
         .http("upstream gone { server unix:@DIR@/nobody.sock; }")
-        .server("lobechat_canary { release stable a; release canary b weight=100%; release gone gone; route gone if arg:gone; fallback off; }")
+        .server("lobechat_canary { pin off; user visitor; release stable a; release canary b weight=100%; release gone gone; route gone if arg:gone; fallback off; }")
         .server("add_header X-Reason $lobechat_canary_reason always;")
 }
 
@@ -197,12 +197,12 @@ fn forged_cookies_are_as_none() {
 fn other_ids_come_first_and_each_policy_has_its_own_cookie() {
     let policy = |name: &str, user: &str| {
         format!(
-            "location /{name}/ {{ lobechat_canary {name} {{ release stable a; {user} }} proxy_pass http://lobechat_canary/; }}"
+            "location /{name}/ {{ lobechat_canary {name} {{ pin off; release stable a; {user} }} proxy_pass http://lobechat_canary/; }}"
         )
     };
     let nginx = config()
         .server(PASS)
-        .server(&policy("chat", ""))
+        .server(&policy("chat", "user visitor;"))
         .server(&policy("both", "user cookie:uid visitor;"))
         .server(&policy("none", "user cookie:uid;"))
         .start();
@@ -218,7 +218,7 @@ fn other_ids_come_first_and_each_policy_has_its_own_cookie() {
 
 #[test]
 fn a_route_does_not_keep_the_cookie_from_being_set() {
-    let nginx = config().server("location /r/ { lobechat_canary r { release stable a; release canary b; route canary if arg:x; } proxy_pass http://lobechat_canary/; }").start();
+    let nginx = config().server("location /r/ { lobechat_canary r { pin off; user visitor; release stable a; release canary b; route canary if arg:x; } proxy_pass http://lobechat_canary/; }").start();
     let response = nginx.fetch(Request::navigation("/r/?x=1"));
     assert_eq!((response.text().as_str(), response.header("X-Reason")), ("canary", Some("route")));
     assert!(response.cookie("lobechat_visitor_r").is_some());
