@@ -140,6 +140,7 @@ fn find<'r>(newest: *const Record, conf: &PolicyConf) -> Option<&'r Record> {
 }
 
 /// Takes the decision. `None` when memory is short.
+#[inline(always)]
 fn take<'r>(
     main: *mut ngx_http_request_t,
     newest: *mut *mut Record,
@@ -154,7 +155,7 @@ fn take<'r>(
         }
         record.write(Record { policy: conf, decided: None, next: *newest });
         *newest = record;
-        let view = View::new(main).counting_in(conf.shared.policy());
+        let view = View::new(main).counting_in(&conf.shared);
         let in_force = conf.shared.refreshed(&conf.policy);
         let Decision { release, reason, user, bucket, remember, identity } =
             decide(&conf.policy, &in_force, &view)?;
