@@ -145,6 +145,7 @@ fn find<'r>(newest: *const Record, conf: &PolicyConf) -> Option<&'r Record> {
 }
 
 /// Takes the decision. `None` when memory is short.
+#[inline(always)]
 fn take<'r>(
     main: *mut ngx_http_request_t,
     newest: *mut *mut Record,
@@ -159,7 +160,7 @@ fn take<'r>(
         }
         record.write(Record { policy: conf, decided: None, next: *newest });
         *newest = record;
-        let view = View::new(main).counting_in(conf.shared.policy());
+        let view = View::new(main).counting_in(&conf.shared);
         let in_force = conf.shared.refreshed(&conf.policy);
         let decision = decide(&conf.policy, &in_force, &view)?;
         let (epoch, is_dealt) = (in_force.epoch, decision.is_dealt());
