@@ -121,6 +121,9 @@ impl Count<'_> {
             self.count_request();
         }
         let fresh = states.get((counted & !REQUEST) as usize..).unwrap_or_default();
+        if counted & REQUEST != 0 && self.at_end && self.was_cut() {
+            self.count_broken_stream();
+        }
         let last = self.count_attempts(states, fresh);
         self.decided.counted.set(REQUEST | states.len() as u32);
         if counted & REQUEST == 0 {
@@ -128,6 +131,18 @@ impl Count<'_> {
             if let Some((outcome, milliseconds)) = last.filter(|_| self.conf.policy.is_judged()) {
                 judge(self.conf, self.decided, outcome, milliseconds);
             }
+        }
+    }
+
+    /// It has counted as answered when it began.
+    #[cold]
+    fn count_broken_stream(&self) {
+        let served = self.decided.attempts().map_or(self.decided.line, |attempts| attempts.served());
+        if let Some(generation) = self.slot(served) {
+            generation.shard(worker()).count_attempt(Outcome::Cut);
+        }
+        if served == self.decided.line && self.conf.policy.is_judged() {
+            judge(self.conf, self.decided, Outcome::Cut, 0);
         }
     }
 

@@ -87,9 +87,9 @@ impl Count<'_> {
         (outcome, ttfb.unwrap_or(waited))
     }
 
-    fn was_cut(&self) -> bool {
+    pub(super) fn was_cut(&self) -> bool {
         // SAFETY: the accessor only reads.
-        unsafe { canary_answer_was_cut(self.r.upstream) != 0 }
+        unsafe { canary_answer_was_cut(core::ptr::from_ref(self.r).cast_mut()) != 0 }
     }
 
     #[cold]
