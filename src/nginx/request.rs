@@ -121,8 +121,8 @@ impl Request for View<'_> {
         // The request line as the client sent it: rewrites change `uri` and `args`, but not this.
         // SAFETY: it lives in the request's buffers.
         let uri = unsafe { bytes((*self.main).unparsed_uri) };
-        let uri = &uri[..memchr::memchr(b'#', uri).unwrap_or(uri.len())];
-        memchr::memchr(b'?', uri).map_or((uri, &[]), |mark| (&uri[..mark], &uri[mark + 1..]))
+        let uri = &uri[..self.find_byte(b'#', uri).unwrap_or(uri.len())];
+        self.find_byte(b'?', uri).map_or((uri, &[]), |mark| (&uri[..mark], &uri[mark + 1..]))
     }
 
     fn is_get(&self) -> bool {

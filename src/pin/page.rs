@@ -78,14 +78,8 @@ impl Pin {
         own: Option<usize>,
     ) -> Option<Following> {
         let (path, query) = request.target();
-        let headers = PageHeaders::read(request);
-        let part = match () {
-            () if self.assets.hold(path) && is_plain(path) => Part::Asset,
-            () if !headers.is_navigation(request) => Part::Follower,
-            () if self.follow.hold(path) => Part::Return,
-            () => Part::Navigation,
-        };
-        let cookie = self.cookie.read(inputs.cookie(self.cookie.slot));
+        let (part, headers) = self.part(path, request);
+        let cookie = self.cookie.read(inputs.cookie(self.cookie.slot), part.is_navigation());
         let mut following = Following { part, cookie, ..Following::default() };
         if part == Part::Navigation {
             return Some(following);
@@ -112,6 +106,22 @@ impl Pin {
             None => {}
         }
         Some(following)
+    }
+}
+
+impl Pin {
+    #[inline(always)]
+    fn part<'r>(&self, path: &[u8], request: &'r impl Request) -> (Part, PageHeaders<'r>) {
+        if self.assets.hold(path) && is_plain(path) {
+            return (Part::Asset, PageHeaders::read_deployment(request));
+        }
+        let headers = PageHeaders::read(request);
+        let part = match headers.is_navigation(request) {
+            false => Part::Follower,
+            true if self.follow.hold(path) => Part::Return,
+            true => Part::Navigation,
+        };
+        (part, headers)
     }
 }
 
@@ -148,7 +158,17 @@ impl Following {
 
 /// Whether a server cannot take a path for one elsewhere: it has no segment `..`, no backslash, and no code for a dot, a
 /// slash or a backslash.
+#[inline]
 fn is_plain(path: &[u8]) -> bool {
+    // Without an early end the compiler looks at many bytes at once.
+    let is_odd = path.iter().fold(false, |odd, &b| odd | (b == b'%') | (b == b'\\'));
+    let has_dots =
+        path.iter().zip(path.iter().skip(1)).fold(false, |dots, (&a, &b)| dots | ((a == b'/') & (b == b'.')));
+    !(is_odd | has_dots) || is_plain_all_the_same(path)
+}
+
+#[inline(never)]
+fn is_plain_all_the_same(path: &[u8]) -> bool {
     let after = |at: usize| &path[at + 1..];
     let is_code = |at: usize| {
         let code = after(at).get(..2);
