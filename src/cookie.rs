@@ -49,7 +49,7 @@ impl CookieNames {
     ///
     /// `split` gives what is before and behind the first `;` of a text. The web server's C library finds it best; a test
     /// takes any.
-    #[inline(never)]
+    #[inline(always)]
     pub fn scan<'r>(
         &self,
         line: &'r [u8],

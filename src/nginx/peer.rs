@@ -66,8 +66,9 @@ pub fn set_up(r: *mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) 
             attempts.begin_round(index, decided.line);
         }
         let (u, next) = ((*r).upstream, next(conf, decided, 0));
-        let mut tries = Tries::new((*(*u).conf).next_upstream_tries);
+        let mut tries = Tries::default();
         if next.is_some() {
+            tries = Tries::new((*(*u).conf).next_upstream_tries);
             tries.enter((*u).peer.tries);
             (*u).peer.tries = tries.show(true);
         }

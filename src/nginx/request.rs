@@ -20,7 +20,7 @@ pub struct View<'r> {
     main: *mut ngx_http_request_t,
     lifetime: core::marker::PhantomData<&'r ngx_http_request_t>,
     claims: OnceCell<Rc<Claims>>,
-    /// Where tokens that give no claims are counted.
+    /// Where tokens that give no claims are counted. `None`: whoever looks is not the first.
     counted_in: Option<&'r Shared>,
 }
 
@@ -31,7 +31,7 @@ impl<'r> View<'r> {
         View { main, lifetime: core::marker::PhantomData, claims: OnceCell::new(), counted_in: None }
     }
 
-    /// For a decision that counts.
+    /// For a decision that counts, and logs why tokens gave no claims.
     pub fn counting_in(self, shared: &'r Shared) -> Self {
         View { counted_in: Some(shared), ..self }
     }
@@ -121,8 +121,8 @@ impl Request for View<'_> {
         // The request line as the client sent it: rewrites change `uri` and `args`, but not this.
         // SAFETY: it lives in the request's buffers.
         let uri = unsafe { bytes((*self.main).unparsed_uri) };
-        let uri = &uri[..self.find_byte(b'#', uri).unwrap_or(uri.len())];
-        self.find_byte(b'?', uri).map_or((uri, &[]), |mark| (&uri[..mark], &uri[mark + 1..]))
+        let (uri, _) = self.split(b'#', uri);
+        self.split(b'?', uri)
     }
 
     fn is_get(&self) -> bool {
@@ -169,7 +169,10 @@ impl Request for View<'_> {
     }
 
     fn token_refused(&self, kind: Kind, failure: Failure) {
-        if let Some(slot) = self.counted_in.and_then(Shared::policy) {
+        let Some(shared) = self.counted_in else {
+            return;
+        };
+        if let Some(slot) = shared.policy() {
             slot.count_identity_failure(kind, failure);
         }
         // SAFETY: a request has a connection, and that a log and an address.

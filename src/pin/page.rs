@@ -48,6 +48,14 @@ pub struct Following {
     pub cookie: Option<Pinned>,
 }
 
+/// A request as the pin sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'r> {
+    pub part: Part,
+    query: &'r [u8],
+    headers: PageHeaders<'r>,
+}
+
 impl Part {
     /// Whether the answer becomes a page.
     pub fn is_navigation(self) -> bool {
@@ -67,18 +75,34 @@ impl Following {
 }
 
 impl Pin {
-    /// `own` is the release to which a route or a remember cookie leads this request. `None` when memory is short.
+    /// What a request is, by its path and its header lines.
+    #[inline]
+    pub fn asked<'r>(&self, request: &'r impl Request) -> Asked<'r> {
+        let (path, query) = request.target();
+        if self.assets.hold(path) && is_plain(path) {
+            return Asked { part: Part::Asset, query, headers: PageHeaders::read_deployment(request) };
+        }
+        let headers = PageHeaders::read(request);
+        let part = match headers.is_navigation(request) {
+            false => Part::Follower,
+            true if self.follow.hold(path) => Part::Return,
+            true => Part::Navigation,
+        };
+        Asked { part, query, headers }
+    }
+
+    /// `own` is the release to which a route or a remember cookie leads this request; of a file it is not asked. `None` when
+    /// memory is short.
     #[inline]
     pub fn follow<'r>(
         &self,
-        policy: &Policy,
-        in_force: &InForce,
+        asked: Asked<'r>,
+        (policy, in_force): (&Policy, &InForce),
         inputs: Inputs<'_, 'r>,
         request: &'r impl Request,
         own: Option<usize>,
     ) -> Option<Following> {
-        let (path, query) = request.target();
-        let (part, headers) = self.part(path, request);
+        let Asked { part, query, headers } = asked;
         let cookie = self.cookie.read(inputs.cookie(self.cookie.slot), part.is_navigation());
         let mut following = Following { part, cookie, ..Following::default() };
         if part == Part::Navigation {
@@ -106,22 +130,6 @@ impl Pin {
             None => {}
         }
         Some(following)
-    }
-}
-
-impl Pin {
-    #[inline(always)]
-    fn part<'r>(&self, path: &[u8], request: &'r impl Request) -> (Part, PageHeaders<'r>) {
-        if self.assets.hold(path) && is_plain(path) {
-            return (Part::Asset, PageHeaders::read_deployment(request));
-        }
-        let headers = PageHeaders::read(request);
-        let part = match headers.is_navigation(request) {
-            false => Part::Follower,
-            true if self.follow.hold(path) => Part::Return,
-            true => Part::Navigation,
-        };
-        (part, headers)
     }
 }
 
