@@ -36,11 +36,11 @@ mod module {
     ];
 
     const SHIM_HEADER: &str = "src/nginx/shim.h";
-    const SHIM_SOURCE: &str = "src/nginx/shim.c";
+    const SHIM_SOURCES: [&str; 3] = ["src/nginx/shim.c", "src/nginx/shim_api.c", "src/nginx/shim_events.c"];
     const LAYOUT_FIELDS: &str = "src/nginx/layout_fields.rs";
 
     pub fn prepare() -> Result<(), String> {
-        for file in [SHIM_HEADER, SHIM_SOURCE, LAYOUT_FIELDS] {
+        for file in SHIM_SOURCES.into_iter().chain([SHIM_HEADER, LAYOUT_FIELDS]) {
             println!("cargo::rerun-if-changed={file}");
         }
         let nginx = Nginx::from_dependency()?;
@@ -49,7 +49,8 @@ mod module {
         let layout = out_dir()?.join("layout.c");
         let text = layout_source(&fields, &cfgs).map_err(|e| format!("{LAYOUT_FIELDS}: {e}"))?;
         fs::write(&layout, text).map_err(|e| format!("{}: {e}", layout.display()))?;
-        nginx.compile(&[PathBuf::from(SHIM_SOURCE), layout])?;
+        let sources = SHIM_SOURCES.map(PathBuf::from);
+        nginx.compile(&[&sources[..], &[layout]].concat())?;
         nginx.bind()
     }
 
@@ -134,9 +135,10 @@ mod module {
             build.try_compile("canary_shim").map_err(|_| {
                 format!(
                     "the C part does not compile against the nginx {} headers in {}; the compiler's messages are \
-                     above. A field that this version lacks needs a cfg in {LAYOUT_FIELDS} or an #if in {SHIM_SOURCE}.",
+                     above. A field that this version lacks needs a cfg in {LAYOUT_FIELDS} or an #if in one of {}.",
                     dotted(self.version),
                     self.build_dir.display(),
+                    SHIM_SOURCES.join(", "),
                 )
             })
         }

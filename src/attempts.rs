@@ -128,6 +128,12 @@ impl Attempts {
         })
     }
 
+    /// Whether all went to one release, in one round, over connections that stood.
+    #[inline]
+    pub fn is_one(&self) -> bool {
+        self.count.get() == 1
+    }
+
     /// The release that is asked or was asked last, hence the one that answers if any does.
     #[inline]
     pub fn served(&self) -> usize {

@@ -3,9 +3,11 @@
 
 mod commands;
 mod in_force;
+mod moved;
 mod promotion;
 mod reload;
 mod schedule;
+mod size;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +16,13 @@ use crate::events::{Event, Kind};
 use crate::generation::Generation;
 use crate::percent::Percent;
 use crate::split::Anchor;
+use crate::text::head;
 
 pub use self::reload::Reloaded;
 pub use self::schedule::{DOUBT, Pace, Progress};
 
 /// What a release may get (design section 8).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     #[default]
@@ -39,6 +42,10 @@ impl State {
             State::Drain => "drain",
             State::Down => "down",
         }
+    }
+
+    fn is_up(&self) -> bool {
+        *self == State::Up
     }
 
     pub fn parse(text: &str) -> Option<State> {
@@ -71,15 +78,20 @@ pub struct Standing {
     pub upstream: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    #[serde(default)]
+    /// In force: the lower one of `own` and what the file holds.
+    #[serde(default, skip_serializing_if = "State::is_up")]
     pub state: State,
+    /// What operators and verdicts have made of it, which stays when the file no longer holds it.
+    #[serde(default, skip_serializing_if = "State::is_up")]
+    pub own: State,
     /// In force; zero unless the state is `up`.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub weight: Percent,
     /// Where its range starts; without it the weight stays zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<Anchor>,
     /// `remember` cookies issued before this time have ended.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_never")]
     pub enrolled_since: Seconds,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
@@ -95,15 +107,25 @@ pub struct Standing {
 /// What a line of the file says of weight and state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Line {
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub weight: Percent,
     /// `from=`, or what the place in the file gives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<Anchor>,
-    #[serde(default)]
+    /// `drain` or `down`, which it holds.
+    #[serde(default, skip_serializing_if = "State::is_up")]
     pub state: State,
-    /// The words of its ramp.
+    /// A digest of its ramp.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ramp: String,
+}
+
+fn is_zero(weight: &Percent) -> bool {
+    *weight == Percent::ZERO
+}
+
+fn is_never(time: &Seconds) -> bool {
+    *time == 0
 }
 
 /// Why a generation was taken down.
@@ -152,39 +174,9 @@ pub struct By<'a> {
 const LONGEST_TEXT: usize = 200;
 
 impl Control {
-    /// As kept in a slot of `longest` bytes. Generations that no file names any more give way, the oldest first. `None`: it
-    /// does not fit even so.
-    pub fn to_bytes(&self, longest: usize) -> Option<Vec<u8>> {
-        let mut control = self.clone();
-        loop {
-            let text = serde_json::to_vec(&control).ok()?;
-            if text.len() <= longest {
-                return Some(text);
-            }
-            match control.generations.len() > control.lines {
-                true => drop(control.generations.pop()),
-                false => control.shed()?,
-            }
-        }
-    }
-
-    /// Leaves out words that only explain.
-    fn shed(&mut self) -> Option<()> {
-        let mut shed = false;
-        for standing in &mut self.generations {
-            let reason = standing.verdict.as_mut().map(|verdict| std::mem::take(&mut verdict.reason));
-            shed |= reason.is_some_and(|reason| !reason.is_empty()) | !standing.upstream.is_empty();
-            standing.upstream.clear();
-        }
-        shed.then_some(())
-    }
-
-    pub fn from_bytes(text: &[u8]) -> Result<Control, String> {
-        let control: Control = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        match control.lines {
-            1.. if control.lines <= control.generations.len() => Ok(control),
-            lines => Err(format!("{lines} of {} generations in the file", control.generations.len())),
-        }
+    /// Whether what was read from elsewhere is one.
+    pub fn is_sound(&self) -> bool {
+        (1..=self.generations.len()).contains(&self.lines)
     }
 
     pub fn find(&self, generation: Generation) -> Option<&Standing> {
@@ -203,7 +195,7 @@ impl Control {
             release: Some(name.to_owned()),
             version: standing.version.clone(),
             kind,
-            by: by.who.to_owned(),
+            by: shortened(by.who).to_owned(),
             text,
             reason: by.reason.map(|reason| shortened(reason).to_owned()),
             ..Event::default()
@@ -211,8 +203,7 @@ impl Control {
     }
 }
 
-/// The beginning of a text that people have written.
+/// What people have written, as far as it is kept.
 fn shortened(text: &str) -> &str {
-    let end = (0..=LONGEST_TEXT.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
-    &text[..end.unwrap_or_default()]
+    head(text, LONGEST_TEXT)
 }

@@ -1,22 +1,22 @@
 //! Holds court over the releases of a policy: gathers what users met on each, compares it with stable, and says who is to be
 //! taken down. Called once a second by the driver; what it forgets when its worker dies is the block that is open.
 
+mod block;
+mod found;
+
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 
+use self::block::{Block, Tally};
+use self::found::{by_burst, by_evidence};
 use crate::control::{Control, State, Verdict};
 use crate::counts::BINS;
 use crate::decision::STABLE;
 use crate::duration::Seconds;
 use crate::generation::Generation;
-use crate::judge::burst::is_tripped;
-use crate::judge::{
-    BlockEnd, Evidence, HOUR, Side, SlowThresholds, block_is_complete, count_block, count_units,
-    may_take_down, threshold, turn_hour,
-};
+use crate::judge::{HOUR, SlowThresholds, may_take_down};
 use crate::policy::Policy;
 use crate::rollback::{Action, Rollback};
-use crate::zone::bits::{WORDS, Words};
 use crate::zone::{GenerationSlot, PolicySlot};
 
 /// The open blocks of one policy.
@@ -27,22 +27,6 @@ pub struct Court {
     reported: HashMap<Generation, Seconds>,
     /// Stable's answers at the beginning of this hour and of the last one.
     bases: Vec<(Seconds, Generation, [u64; BINS])>,
-}
-
-/// What has come to a release, and to stable beside it, since the block began.
-#[derive(Debug)]
-struct Block {
-    began: Seconds,
-    canary: Tally,
-    stable: Tally,
-}
-
-/// Buckets that were active, that failed, and that met slow answers.
-#[derive(Clone, Debug)]
-struct Tally {
-    active: Words,
-    failed: Words,
-    slow: [Words; 2],
 }
 
 /// A verdict.
@@ -80,9 +64,9 @@ impl Court {
             return Vec::new();
         };
         self.look_for_slow(rollback, control, bench, stable_slot, now);
-        let names: Vec<usize> = (1..policy.releases.len()).collect();
+        let needed = rollback.evidence_needed(policy.releases.len());
         let mut sentences = Vec::new();
-        for name in names.iter().copied() {
+        for name in 1..policy.releases.len() {
             let line = control.line_of(name);
             let (Some(tally), Some(slot), Some(standing)) =
                 (tallies.get(line), bench.generations.get(line), control.declared().get(line))
@@ -96,8 +80,8 @@ impl Court {
             let block = self.blocks.entry(standing.generation).or_insert_with(|| Block::new(now));
             block.add(tally, stable);
             let found = match block.close(slot, now) {
-                Some(evidence) if evidence.total() >= threshold(rollback.alpha, names.len()) => {
-                    Some(by_evidence(&evidence, threshold(rollback.alpha, names.len()), slot, stable_slot))
+                Some(evidence) if evidence.total() >= needed => {
+                    Some(by_evidence(&evidence, needed, slot, stable_slot))
                 }
                 _ => by_burst(rollback, slot, stable_slot, now),
             };
@@ -112,6 +96,11 @@ impl Court {
             }
         }
         sentences
+    }
+
+    /// Forgets what is open.
+    pub fn adjourn(&mut self) {
+        self.blocks.clear();
     }
 
     /// What is only reported is said once an hour.
@@ -135,8 +124,7 @@ impl Court {
         stable: &GenerationSlot,
         now: Seconds,
     ) {
-        let bins = stable.counts().ttfb.bins;
-        let bins: [u64; BINS] = std::array::from_fn(|index| bins.get(index).copied().unwrap_or_default());
+        let bins = stable.ttfb_bins();
         self.bases.retain(|(_, generation, _)| *generation == control.stable);
         if self.bases.last().is_none_or(|(at, ..)| now >= at + HOUR) {
             self.bases.push((now, control.stable, bins));
@@ -157,79 +145,6 @@ impl Court {
     }
 }
 
-impl Tally {
-    fn take(slot: &GenerationSlot) -> Tally {
-        // A request marks its bucket as active first: what has failed since was active, too.
-        let failed = slot.failed.take();
-        Tally { active: slot.active.take(), failed, slow: [slot.slow[0].take(), slot.slow[1].take()] }
-    }
-
-    fn none() -> Tally {
-        Tally { active: [0; WORDS], failed: [0; WORDS], slow: [[0; WORDS]; 2] }
-    }
-
-    /// Of a bucket's requests in a block, the first says whether the release was slow.
-    fn add(&mut self, later: &Tally) {
-        for index in 0..WORDS {
-            let first = later.active[index] & !self.active[index];
-            for (slow, later) in self.slow.iter_mut().zip(&later.slow) {
-                slow[index] |= later[index] & first;
-            }
-            self.active[index] |= later.active[index] | later.failed[index];
-            self.failed[index] |= later.failed[index];
-        }
-    }
-}
-
-impl Block {
-    fn new(now: Seconds) -> Block {
-        Block { began: now.saturating_sub(1), canary: Tally::none(), stable: Tally::none() }
-    }
-
-    fn add(&mut self, canary: &Tally, stable: &Tally) {
-        self.canary.add(canary);
-        self.stable.add(stable);
-    }
-
-    /// If the block is over, counts it: what speaks against the release then.
-    fn close(&mut self, slot: &GenerationSlot, now: Seconds) -> Option<Evidence> {
-        let mut evidence = Evidence::from_words(&slot.evidence.load()).unwrap_or_default();
-        if evidence.begin_hour(now) {
-            for (this_hour, earlier) in slot.this_hour.iter().zip(&slot.earlier) {
-                let (mut hour, mut before) = (this_hour.load(), earlier.load());
-                turn_hour(&mut hour, &mut before);
-                this_hour.store(&hour);
-                earlier.store(&before);
-            }
-            slot.evidence.store(&evidence.to_words());
-        }
-        let units = count_units(&self.canary.active);
-        let seconds = now.saturating_sub(self.began);
-        match block_is_complete(seconds, count_units(&self.stable.active), units) {
-            BlockEnd::Wait => return None,
-            BlockEnd::Drop => {}
-            BlockEnd::Close => {
-                let strata = |index: usize, canary: &Words, stable: &Words| {
-                    let mut this_hour = slot.this_hour[index].load();
-                    let canary = Side { active: &self.canary.active, failed: canary };
-                    let stable = Side { active: &self.stable.active, failed: stable };
-                    let strata = count_block(canary, stable, &mut this_hour, &slot.earlier[index].load());
-                    slot.this_hour[index].store(&this_hour);
-                    strata
-                };
-                let fail = strata(0, &self.canary.failed, &self.stable.failed);
-                let medians = strata(1, &self.canary.slow[0], &self.stable.slow[0]);
-                let ninetieths = strata(2, &self.canary.slow[1], &self.stable.slow[1]);
-                evidence.block(&fail, &medians, &ninetieths);
-                slot.evidence.store(&evidence.to_words());
-                slot.judged.fetch_add(units.into(), Relaxed);
-            }
-        }
-        *self = Block { began: now, ..Block::new(now) };
-        Some(evidence)
-    }
-}
-
 fn may_act(rollback: &Rollback, stable: &GenerationSlot, now: Seconds) -> Result<(), &'static str> {
     let answered = stable.answered.load(Relaxed);
     match rollback.action {
@@ -239,57 +154,147 @@ fn may_act(rollback: &Rollback, stable: &GenerationSlot, now: Seconds) -> Result
     }
 }
 
-type Found = (Verdict, serde_json::Map<String, serde_json::Value>);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Place;
+    use crate::config::testing::TestEnvironment;
+    use crate::judge::Evidence;
+    use crate::policy::PolicyBuilder;
+    use crate::zone::start::Started;
+    use crate::zone::testing::Memory;
 
-fn by_evidence(evidence: &Evidence, needed: f64, slot: &GenerationSlot, stable: &GenerationSlot) -> Found {
-    let total = evidence.total();
-    let parts = [
-        (evidence.fail.e() / 2.0, "fails more often"),
-        (evidence.p50.e() / 4.0, "is slower"),
-        (evidence.p90.e() / 4.0, "is slower"),
-    ];
-    let most = parts.iter().fold(parts[0], |most, part| if part.0 > most.0 { *part } else { most });
-    let reason =
-        format!("{} than stable at the same time: evidence {total:.0}, {needed:.0} is enough", most.1);
-    let mut numbers = serde_json::Map::new();
-    for (name, value) in [
-        ("evidence", total),
-        ("threshold", needed),
-        ("fail", evidence.fail.e()),
-        ("p50", evidence.p50.e()),
-        ("p90", evidence.p90.e()),
-    ] {
-        numbers.insert(name.to_owned(), rounded(value));
+    fn policy(lines: &str) -> Policy {
+        let mut builder = PolicyBuilder::new(b"chat", Place::default()).unwrap();
+        let releases =
+            "release stable a version=1.0.0\nrelease canary b version=1.1.0 weight=50%\nuser cookie:uid\n";
+        for line in (releases.to_owned() + lines).lines() {
+            let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            builder.directive(&words, &Place::default(), &mut TestEnvironment).unwrap();
+        }
+        builder.finish(&mut TestEnvironment).unwrap()
     }
-    numbers.insert("blocks".to_owned(), evidence.blocks.into());
-    for (name, slot) in [("release", slot), ("stable", stable)] {
-        let counts = slot.counts();
-        let failed: u64 = counts.attempts[1..=6].iter().sum();
-        numbers.insert(format!("{name}_attempts"), counts.attempts.iter().sum::<u64>().into());
-        numbers.insert(format!("{name}_failed"), failed.into());
-    }
-    (Verdict { at: 0, by: "judge".to_owned(), reason, evidence: Some(total) }, numbers)
-}
 
-fn rounded(value: f64) -> serde_json::Value {
-    ((value * 100.0).round() / 100.0).into()
-}
-
-fn by_burst(
-    rollback: &Rollback,
-    slot: &GenerationSlot,
-    stable: &GenerationSlot,
-    now: Seconds,
-) -> Option<Found> {
-    let in_a_row = u32::try_from(slot.connect_failures.load(Relaxed)).unwrap_or(u32::MAX);
-    let since = slot.connect_failed_since.load(Relaxed);
-    let connected = stable.connected.load(Relaxed);
-    if !is_tripped(in_a_row, since, rollback.burst, now, (connected > 0).then_some(connected)) {
-        return None;
+    /// A policy in a zone, and a clock.
+    struct Trial<'z> {
+        policy: Policy,
+        started: Started<'z>,
+        court: Court,
+        now: Seconds,
     }
-    let reason = format!("{in_a_row} connections in a row failed while those to stable stood");
-    let mut numbers = serde_json::Map::new();
-    numbers.insert("in_a_row".to_owned(), in_a_row.into());
-    numbers.insert("burst".to_owned(), rollback.burst.into());
-    Some((Verdict { at: 0, by: "burst".to_owned(), reason, evidence: None }, numbers))
+
+    impl<'z> Trial<'z> {
+        fn new(memory: &'z Memory, lines: &str) -> Trial<'z> {
+            let policy = policy(lines);
+            memory.zone().begin_cycle();
+            let started = memory.zone().start(&policy, None, 1000).unwrap();
+            Trial { policy, started, court: Court::default(), now: 1000 }
+        }
+
+        /// One second: these buckets meet each release, so many of them a failure, after so many milliseconds.
+        fn second(&mut self, users: u16, failed: [u16; 2], milliseconds: [u64; 2]) -> Vec<Sentence> {
+            self.now += 1;
+            for (line, slot) in self.started.generations.iter().enumerate() {
+                let slow = self.started.policy.slow_above(line == 0);
+                for user in 0..users {
+                    let bucket = (self.now as u16 * 37 + user) % 5000 + if line == 0 { 5000 } else { 0 };
+                    let is_slow = slow.map(|above| above > 0 && milliseconds[line] >= above);
+                    slot.shards[0].count_ttfb(milliseconds[line]);
+                    slot.judged(bucket, user < failed[line], is_slow);
+                    slot.note_connected(self.now, true);
+                }
+            }
+            self.sit()
+        }
+
+        fn sit(&mut self) -> Vec<Sentence> {
+            let generations = self.started.generations.clone();
+            let bench = Bench { policy: self.started.policy, generations };
+            let rollback = self.policy.rollback.clone().unwrap();
+            let control = &self.started.reloaded.control;
+            self.court.sit(&self.policy, &rollback, control, &bench, self.now)
+        }
+
+        /// The seconds to the first verdict.
+        fn until_verdict(
+            &mut self,
+            limit: u64,
+            failed: [u16; 2],
+            milliseconds: [u64; 2],
+        ) -> Option<(u64, Sentence)> {
+            (1..=limit).find_map(|second| Some((second, self.second(20, failed, milliseconds).pop()?)))
+        }
+    }
+
+    #[test]
+    fn a_release_that_fails_falls_within_seconds() {
+        let memory = Memory::new(1, 2);
+        let mut trial = Trial::new(&memory, "rollback on");
+        assert!(trial.until_verdict(30, [0, 0], [30, 30]).is_none());
+        let (seconds, sentence) = trial.until_verdict(10, [0, 20], [30, 30]).unwrap();
+        assert!(
+            seconds <= 3 && sentence.action.is_ok() && sentence.release == 1,
+            "{seconds} s: {sentence:?}"
+        );
+        assert!(sentence.verdict.reason.contains("fails more often") && sentence.verdict.by == "judge");
+        assert!(sentence.numbers["evidence"].as_f64().unwrap() >= 1000.0);
+    }
+
+    #[test]
+    fn a_release_that_is_slow_falls_a_healthy_or_equally_sick_one_does_not() {
+        let memory = Memory::new(1, 2);
+        let mut trial = Trial::new(&memory, "rollback on");
+        assert!(trial.until_verdict(60, [0, 0], [30, 55]).is_none(), "less than twice as slow");
+        assert!(trial.until_verdict(60, [10, 10], [30, 30]).is_none(), "an outage of both");
+        let (_, sentence) = trial.until_verdict(30, [0, 0], [30, 400]).unwrap();
+        assert!(sentence.verdict.reason.contains("is slower"), "{}", sentence.verdict.reason);
+    }
+
+    #[test]
+    fn nobody_is_taken_down_without_an_heir_or_leave() {
+        let memory = Memory::new(1, 2);
+        let mut trial = Trial::new(&memory, "rollback on action=report");
+        let (_, sentence) = trial.until_verdict(10, [0, 20], [30, 30]).unwrap();
+        assert_eq!(sentence.action, Err("action=report"));
+        assert!(trial.until_verdict(100, [0, 20], [30, 30]).is_none(), "said once an hour");
+
+        let memory = Memory::new(1, 2);
+        let mut trial = Trial::new(&memory, "rollback on");
+        trial.second(20, [0, 0], [30, 30]);
+        trial.now += 61;
+        let [_, canary] = trial.started.generations[..] else { panic!() };
+        (0..9).for_each(|_| canary.note_connect_failed(trial.now));
+        assert!(trial.sit().is_empty(), "stable has not connected either");
+    }
+
+    #[test]
+    fn a_burst_needs_a_stable_release_that_connects() {
+        let memory = Memory::new(1, 2);
+        let mut trial = Trial::new(&memory, "rollback on burst=5");
+        let [stable, canary] = trial.started.generations[..] else { panic!() };
+        trial.now += 1;
+        (0..4).for_each(|_| canary.note_connect_failed(trial.now));
+        stable.note_connected(trial.now, true);
+        assert!(trial.sit().is_empty(), "four are not five");
+        canary.note_connect_failed(trial.now);
+        let sentence = trial.sit().pop().unwrap();
+        assert_eq!((sentence.verdict.by.as_str(), sentence.action), ("burst", Ok(())));
+        canary.note_connected(trial.now, true);
+        assert!(trial.sit().is_empty(), "a connection that stands ends the run");
+    }
+
+    #[test]
+    fn an_adjourned_court_has_forgotten_who_came_before() {
+        let memory = Memory::new(1, 2);
+        let mut trial = Trial::new(&memory, "rollback on");
+        let [stable, canary] = trial.started.generations[..] else { panic!() };
+        let mut come = |slot: &GenerationSlot, adjourned: bool| {
+            trial.now += 1;
+            adjourned.then(|| trial.court.adjourn());
+            slot.judged(7, false, [false; 2]);
+            trial.sit();
+            Evidence::from_words(&canary.evidence.load()).unwrap().blocks
+        };
+        assert_eq!((come(canary, false), come(stable, true), come(canary, false)), (0, 0, 1));
+    }
 }

@@ -168,6 +168,11 @@ fn remembered(
     let now = request.now();
     let keys = policy.cookie_keys.borrow();
     let enrolment = remember.read(inputs.cookie(remember.slot), &policy.routes, &keys, now);
+    // What a rollback has ended is as good as none, so that the route may enrol again.
+    let enrolment = enrolment.filter(|enrolment| {
+        let role = in_force.roles.get(policy.routes[enrolment.route].release);
+        role.is_some_and(|role| enrolment.issued >= role.enrolled_since)
+    });
     let is_fresh = |index: usize| {
         enrolment.is_some_and(|enrolment| {
             let age = now.saturating_sub(enrolment.issued);
@@ -176,10 +181,9 @@ fn remembered(
     };
     let remember = route.is_some_and(|index| !is_fresh(index));
     let enrolment = enrolment.filter(|enrolment| {
-        let release = policy.routes[enrolment.route].release;
-        let lasts = in_force.roles.get(release).is_some_and(|role| enrolment.issued >= role.enrolled_since);
-        *shut |= lasts && !in_force.is_open(release);
-        lasts && in_force.is_open(release)
+        let is_open = in_force.is_open(policy.routes[enrolment.route].release);
+        *shut |= !is_open;
+        is_open
     });
     (enrolment.map(|enrolment| enrolment.route), remember)
 }

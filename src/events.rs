@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::Seconds;
 use crate::rfc3339;
+use crate::text::head;
 
 /// One entry of the audit, as the API shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -82,8 +83,7 @@ fn shorten(text: &mut String, over: usize) {
     const CUT: &str = "…";
     if over > 0 {
         let cut = if text.ends_with(CUT) { over + CUT.len() } else { over };
-        let end = text.len().saturating_sub(cut);
-        let end = (0..=end).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
+        let end = head(text, text.len().saturating_sub(cut)).len();
         text.truncate(end);
         if end > 0 {
             text.push_str(CUT);

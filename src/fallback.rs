@@ -3,7 +3,7 @@
 
 use crate::config::{ConfigError, Place, arity, quote};
 use crate::decision::STABLE;
-use crate::release::Release;
+use crate::release::{Release, index_of};
 
 /// The releases that answer in place of the decided one, in the order in which they are asked.
 #[derive(Debug)]
@@ -49,15 +49,8 @@ impl Fallback {
             return Ok(Fallback { releases: [STABLE].into() });
         };
         let index = |name: &[u8]| {
-            let found = releases.iter().position(|release| release.name.as_bytes() == name);
-            found.ok_or_else(|| {
-                let known: Vec<_> = releases.iter().map(|release| release.name.as_str()).collect();
-                let (name, known) = (quote(name), known.join(", "));
-                let message = format!(
-                    "unknown release {name} in \"fallback\" directive: the policy has {known}, or write \"off\""
-                );
-                ConfigError::at(&place, message)
-            })
+            index_of(releases, name, "in \"fallback\" directive")
+                .map_err(|message| ConfigError::at(&place, message + ", or write \"off\""))
         };
         let releases = names.iter().map(|name| index(name)).collect::<Result<_, _>>()?;
         Ok(Fallback { releases })

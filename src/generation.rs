@@ -8,6 +8,8 @@ use std::str::FromStr;
 use openssl::sha::sha256;
 use serde::{Deserialize, Serialize};
 
+use crate::hash::first_word;
+
 /// The first 64 bits of SHA-256 of policy, upstream and version; never 0, which marks a free slot of the zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -17,8 +19,7 @@ impl Generation {
     pub fn new(policy: &str, upstream: &[u8], version: Option<&str>) -> Generation {
         // None of the three can hold a zero byte.
         let text = [policy.as_bytes(), upstream, version.unwrap_or_default().as_bytes()].join(&0);
-        let word = sha256(&text).iter().take(8).fold(0, |word, &byte| word << 8 | u64::from(byte));
-        Generation(word.max(1))
+        Generation(first_word(&sha256(&text)).max(1))
     }
 
     pub fn to_word(self) -> u64 {

@@ -55,9 +55,13 @@ impl Salt {
         let mut digest = Sha256::new();
         digest.update(&self.text);
         digest.update(user);
-        let digest = digest.finish();
-        digest.iter().take(8).fold(0, |word, &byte| word << 8 | u64::from(byte))
+        first_word(&digest.finish())
     }
+}
+
+/// The first 64 bits of a digest.
+pub fn first_word(digest: &[u8; 32]) -> u64 {
+    digest.iter().take(8).fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
 /// Multiply-shift instead of a remainder: exact to within 2^-32 for every bucket.

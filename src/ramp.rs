@@ -71,6 +71,11 @@ impl Ramp {
         self.steps.get(step).or(self.steps.last()).map_or(Percent::ZERO, |(weight, _)| *weight)
     }
 
+    /// The last weight.
+    pub fn end(&self) -> Percent {
+        self.steps.last().map_or(Percent::ZERO, |(weight, _)| *weight)
+    }
+
     /// How long a step lasts; `None` for the last.
     pub fn seconds(&self, step: usize) -> Option<Seconds> {
         self.steps.get(step).and_then(|(_, seconds)| *seconds)

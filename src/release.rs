@@ -101,6 +101,21 @@ impl Release {
     }
 }
 
+/// The index of the release that a directive names. The error is a sentence; `place` says where the name stands, such as
+/// `in "ramp" directive`.
+pub fn index_of(releases: &[Release], name: &[u8], place: &str) -> Result<usize, String> {
+    releases
+        .iter()
+        .position(|release| release.name.as_bytes() == name)
+        .ok_or_else(|| format!("unknown release {} {place}: the policy has {}", quote(name), names(releases)))
+}
+
+/// The names of releases, for a sentence.
+pub fn names(releases: &[Release]) -> String {
+    let names: Vec<&str> = releases.iter().map(|release| release.name.as_str()).collect();
+    names.join(", ")
+}
+
 /// What nginx would refuse too, but in terms of addresses.
 fn check_upstream(upstream: &[u8]) -> Result<(), String> {
     let refuse = |why: &str| Err(format!("invalid upstream {}: {why}", quote(upstream)));

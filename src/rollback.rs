@@ -2,6 +2,7 @@
 //! the driver how much evidence is enough.
 
 use crate::config::{arity, quote};
+use crate::judge::threshold;
 
 #[derive(Clone, Debug)]
 pub struct Rollback {
@@ -68,6 +69,12 @@ impl Rollback {
         Ok(Some(rollback))
     }
 
+    /// The evidence that is enough against one of a policy's releases: all but the stable one share the chance of a
+    /// verdict without a difference.
+    pub fn evidence_needed(&self, releases: usize) -> f64 {
+        threshold(self.alpha, releases.saturating_sub(1))
+    }
+
     fn parameter(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
             "confidence" => {
@@ -99,12 +106,15 @@ impl Rollback {
     }
 }
 
-/// Steps of 0.01 % are too coarse for the highest.
+/// The chance that is left, of a share in steps of 0.0001 %: exact, so that 99.9 % asks for a thousand and no more.
 fn alpha(text: &str) -> Option<f64> {
-    let number = text.strip_suffix('%')?;
-    let digits = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let confidence: f64 = number.parse().ok().filter(|_| digits)?;
-    (90.0..=99.9999).contains(&confidence).then(|| (100.0 - confidence) / 100.0)
+    let (whole, fraction) =
+        text.strip_suffix('%').map(|number| number.split_once('.').unwrap_or((number, "")))?;
+    let is_number = whole.len() == 2
+        && fraction.len() <= 4
+        && (whole.bytes().chain(fraction.bytes())).all(|b| b.is_ascii_digit());
+    let confidence: u32 = format!("{whole}{fraction:0<4}").parse().ok().filter(|_| is_number)?;
+    (900_000..1_000_000).contains(&confidence).then(|| f64::from(1_000_000 - confidence) / 1e6)
 }
 
 /// Status codes that are failures of a release.
@@ -176,7 +186,9 @@ mod tests {
         assert_eq!((codes.len(), &codes[..4]), (103, &[470, 471, 472, 500][..]));
         let on =
             parse("on confidence=99% burst=0 ttfb=1.5x fail=503,429-431,5xx action=report").unwrap().unwrap();
-        assert!((on.alpha - 0.01).abs() < 1e-12);
+        assert_eq!(on.alpha, 0.01);
+        let alphas = ["90%", "99.9%", "99.90%", "99.9999%"].map(|text| alpha(text).unwrap());
+        assert_eq!(alphas, [0.1, 0.001, 0.001, 0.000_001]);
         assert_eq!((on.burst, on.ttfb, on.action), (0, 1.5, Action::Report));
         assert!(on.fail.contains(430) && on.fail.contains(599) && !on.fail.contains(470));
     }
@@ -190,6 +202,9 @@ mod tests {
             ("on confidence=0.999", "confidence=99.9%"),
             ("on confidence=50%", "from 90% to 99.9999%"),
             ("on confidence=1e2%", "confidence=99.9%"),
+            ("on confidence=100%", "confidence=99.9%"),
+            ("on confidence=99.99999%", "confidence=99.9%"),
+            ("on confidence=+9%", "confidence=99.9%"),
             ("on burst=1", "2 to 1000"),
             ("on ttfb=2", "ttfb=2x"),
             ("on ttfb=1x", "ttfb=2x"),

@@ -63,6 +63,19 @@ pub enum SplitError {
     NotWhole { release: usize },
 }
 
+impl SplitError {
+    /// The release at fault.
+    pub fn release(&self) -> usize {
+        match *self {
+            SplitError::NoAnchor { release }
+            | SplitError::TooMuch { release }
+            | SplitError::PastTop { release, .. }
+            | SplitError::Overlap { release, .. }
+            | SplitError::NotWhole { release } => release,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Range {
     release: usize,

@@ -1,11 +1,12 @@
 //! The state file: what the shared zone holds, as JSON on disk, so that weights and verdicts outlive a restart. Written by the
 //! driver in a thread of nginx's pool, read by the master as it starts and by `nginx -t`.
 
+mod disk;
+
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+
+pub use self::disk::{Found, NotSaved, aside, is_alive, may_write, read, save, write};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,17 @@ pub struct SavedGeneration {
     pub evidence: Vec<u64>,
 }
 
+impl SavedPolicy {
+    /// Generations that the control still knows, but the zone has no place for any more, keep what they had.
+    fn keep_retired(&mut self, before: SavedPolicy) {
+        for (generation, saved) in before.generations {
+            if self.control.find(generation).is_some() {
+                self.generations.entry(generation).or_insert(saved);
+            }
+        }
+    }
+}
+
 impl StateFile {
     pub fn new(writer: Writer, now: Seconds) -> StateFile {
         StateFile { format: FORMAT, writer, sequence: 1, written: now, ..StateFile::default() }
@@ -87,152 +99,10 @@ impl StateFile {
         let mut state: StateFile =
             serde_json::from_slice(text).map_err(|error| format!("it is damaged: {error}"))?;
         // What a hand has edited must not be trusted either.
-        state
-            .policies
-            .retain(|_, saved| (1..=saved.control.generations.len()).contains(&saved.control.lines));
+        state.policies.retain(|_, saved| saved.control.is_sound() && saved.control.epoch <= LAST_EPOCH);
         Ok(state)
     }
 }
 
-/// What there is at the path of a state file.
-#[derive(Debug)]
-pub enum Found {
-    Nothing,
-    Good(Box<StateFile>),
-    /// A sentence.
-    Damaged(String),
-}
-
-pub fn read(path: &Path) -> Found {
-    match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
-        Err(error) => Found::Damaged(format!("it cannot be read: {error}")),
-        Ok(text) => match StateFile::parse(&text) {
-            Ok(state) => Found::Good(Box::new(state)),
-            Err(why) => Found::Damaged(why),
-        },
-    }
-}
-
-/// Whether `me` may overwrite what `other` wrote: during a binary upgrade only the newer nginx writes, and when it is gone
-/// the older one goes on.
-pub fn may_write(other: Writer, me: Writer, is_alive: impl Fn(u32) -> bool) -> bool {
-    other == me || other.started < me.started || !is_alive(other.pid)
-}
-
-/// Whether a process is there. It may be another user's.
-pub fn is_alive(pid: u32) -> bool {
-    Path::new("/proc/self").exists() && Path::new(&format!("/proc/{pid}")).exists()
-}
-
-/// Where a damaged file goes, so that nothing is lost.
-pub fn aside(path: &Path, now: Seconds) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".damaged-{now}"));
-    name.into()
-}
-
-/// Why a state was not saved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotSaved {
-    pub sentence: String,
-    /// False: another nginx is to write.
-    pub is_fault: bool,
-}
-
-/// Puts a state in place of the file. Policies that only the file has stay there, as they may come back.
-pub fn save(path: &Path, mut state: StateFile) -> Result<(), NotSaved> {
-    let shown = path.display();
-    let fault = |what: &str, error: io::Error| NotSaved {
-        sentence: format!(
-            "cannot {what} the state file \"{shown}\": {error}; weights and verdicts stay in force until nginx stops"
-        ),
-        is_fault: true,
-    };
-    match read(path) {
-        Found::Nothing => {}
-        Found::Damaged(_) => {
-            fs::rename(path, aside(path, state.written)).map_err(|error| fault("set aside", error))?
-        }
-        Found::Good(found) => {
-            if !may_write(found.writer, state.writer, is_alive) {
-                return Err(NotSaved {
-                    sentence: format!(
-                        "the state file \"{shown}\" is left to the newer nginx with process {}",
-                        found.writer.pid
-                    ),
-                    is_fault: false,
-                });
-            }
-            state.sequence = found.sequence + 1;
-            for (name, saved) in found.policies {
-                state.policies.entry(name).or_insert(saved);
-            }
-        }
-    }
-    let text = state.to_json().map_err(|error| fault("write", error))?;
-    write(path, &text).map_err(|error| fault("write", error))
-}
-
-/// Puts `text` in place of the file, whole or not at all.
-pub fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let temporary = PathBuf::from(name);
-    let result = write_new(&temporary, text).and_then(|()| fs::rename(&temporary, path));
-    if result.is_err() {
-        let _ = fs::remove_file(&temporary);
-        return result;
-    }
-    // The name, too, has to be on disk.
-    match path.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => File::open(directory)?.sync_all(),
-        _ => Ok(()),
-    }
-}
-
-fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
-    // A link that somebody has put there must not lead elsewhere.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text)?;
-    file.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_is_read() {
-        let directory = std::env::temp_dir().join(format!("canary-state-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        let path = directory.join("state.json");
-        assert!(matches!(read(&path), Found::Nothing));
-        let state = StateFile::new(Writer { started: 7, pid: 1 }, 99);
-        for _ in 0..2 {
-            write(&path, &state.to_json().unwrap()).unwrap();
-            assert!(matches!(read(&path), Found::Good(found) if *found == state));
-        }
-        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing is left over");
-        for (text, why) in
-            [("", "no state file"), ("{\"format\":2}", "format 2"), ("{\"format\":1}", "damaged")]
-        {
-            fs::write(&path, text).unwrap();
-            assert!(matches!(read(&path), Found::Damaged(said) if said.contains(why)), "{text}");
-        }
-        assert!(write(&directory.join("none/state.json"), b"x").is_err());
-        fs::remove_dir_all(&directory).unwrap();
-    }
-
-    #[test]
-    fn the_newer_nginx_writes() {
-        let (old, new) = (Writer { started: 1, pid: 10 }, Writer { started: 2, pid: 20 });
-        let both = |_| true;
-        assert!(may_write(old, old, both) && may_write(old, new, both) && !may_write(new, old, both));
-        assert!(may_write(new, old, |pid| pid == 10), "the newer one is gone");
-    }
-}
+/// More than anybody counts to.
+const LAST_EPOCH: u64 = 1 << 48;

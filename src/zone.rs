@@ -13,6 +13,7 @@ pub mod numbers;
 pub mod policy_slot;
 pub mod snapshot;
 pub mod start;
+mod tenancy;
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -21,18 +22,16 @@ pub use self::generation_slot::GenerationSlot;
 pub use self::lease::Lease;
 pub use self::numbers::Numbers;
 pub use self::policy_slot::PolicySlot;
+pub use self::tenancy::KEPT;
 
 use crate::duration::Seconds;
 use crate::generation::Generation;
 
 /// Says that the zone is ours, and laid out like this: to change with every field.
-pub const LAYOUT: u64 = u64::from_be_bytes(*b"LCanary\x01");
+pub const LAYOUT: u64 = u64::from_be_bytes(*b"LCanary\x03");
 
 /// How many events are kept.
 pub const EVENTS: usize = 64;
-
-/// How long a slot stays with a generation that no file names any more.
-pub const KEPT: Seconds = 86_400;
 
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
@@ -45,9 +44,6 @@ pub struct Header {
     pub last_event: AtomicU64,
     /// The key of module cookies where no file has one; all zero without.
     pub cookie_key: Numbers<4>,
-    /// Seconds since 1970 of the last snapshot on disk, and of the last failure to write one.
-    pub saved: AtomicU64,
-    pub save_failed: AtomicU64,
     pub lease: Lease,
 }
 
@@ -93,11 +89,11 @@ impl Layout {
 impl<'z> Zone<'z> {
     /// The slot of a policy.
     pub fn policy(&self, name: u64) -> Option<&'z PolicySlot> {
-        self.policies.iter().find(|slot| slot.name.load(Relaxed) == name)
+        tenancy::find(self.policies, name)
     }
 
     pub fn generation(&self, generation: Generation) -> Option<&'z GenerationSlot> {
-        self.generations.iter().find(|slot| slot.generation.load(Relaxed) == generation.to_word())
+        tenancy::find(self.generations, generation.to_word())
     }
 
     /// The index of a generation's slot, by which fallbacks name it.
@@ -107,54 +103,21 @@ impl<'z> Zone<'z> {
 
     /// A slot for a policy, a new one if need be. Under the lock.
     pub fn claim_policy(&self, name: u64, now: Seconds) -> Option<&'z PolicySlot> {
-        let cycle = self.header.cycle.load(Relaxed);
-        let slot = self.policy(name).or_else(|| {
-            let free =
-                self.policies.iter().find(|slot| is_free(&slot.name, &slot.cycle, &slot.seen, cycle, now))?;
-            free.clear();
-            free.name.store(name, Relaxed);
-            Some(free)
-        })?;
-        slot.cycle.store(cycle, Relaxed);
-        slot.seen.store(now, Relaxed);
-        Some(slot)
+        tenancy::claim(self.policies, name, self.header.cycle.load(Relaxed), now)
     }
 
     /// A slot for a generation, a new one if need be. Under the lock.
     pub fn claim_generation(&self, generation: Generation, now: Seconds) -> Option<&'z GenerationSlot> {
-        let cycle = self.header.cycle.load(Relaxed);
-        let slot = self.generation(generation).or_else(|| {
-            let free =
-                |slot: &&GenerationSlot| is_free(&slot.generation, &slot.cycle, &slot.seen, cycle, now);
-            let free = self.generations.iter().find(free)?;
-            free.clear();
-            free.generation.store(generation.to_word(), Relaxed);
-            Some(free)
-        })?;
-        slot.cycle.store(cycle, Relaxed);
-        slot.seen.store(now, Relaxed);
-        Some(slot)
+        tenancy::claim(self.generations, generation.to_word(), self.header.cycle.load(Relaxed), now)
     }
 
     /// Whether the policies and generations of a file to come all have a slot or would get one.
     pub fn has_room(&self, policies: &[u64], generations: &[Generation], now: Seconds) -> bool {
         let cycle = self.header.cycle.load(Relaxed) + 1;
-        let lacking = policies.iter().filter(|&&name| self.policy(name).is_none()).count();
-        let free =
-            self.policies.iter().filter(|slot| is_free(&slot.name, &slot.cycle, &slot.seen, cycle, now));
-        let lacks = generations.iter().filter(|&&generation| self.generation(generation).is_none()).count();
-        let unused = self
-            .generations
-            .iter()
-            .filter(|slot| is_free(&slot.generation, &slot.cycle, &slot.seen, cycle, now));
-        lacking <= free.count() && lacks <= unused.count()
+        let generations = generations.iter().map(|generation| generation.to_word());
+        tenancy::has_room(self.policies, policies.iter().copied(), cycle, now)
+            && tenancy::has_room(self.generations, generations, cycle, now)
     }
-}
-
-/// Free, or left by files long gone: workers that still serve an older one may count there.
-fn is_free(owner: &AtomicU64, cycle: &AtomicU64, seen: &AtomicU64, now_cycle: u64, now: Seconds) -> bool {
-    owner.load(Relaxed) == 0
-        || cycle.load(Relaxed) + 2 < now_cycle && seen.load(Relaxed).saturating_add(KEPT) < now
 }
 
 #[cfg(test)]
@@ -199,6 +162,19 @@ mod tests {
         assert!(layout.policies >= 8 && layout.generations >= 34, "{layout:?}");
         assert!(layout.bytes() <= 1 << 20);
         assert!(Layout::advised(1, 2) <= 256 * 1024, "{}", Layout::advised(1, 2));
+    }
+
+    #[test]
+    fn builds_that_may_come_back_keep_their_place_while_there_is_room() {
+        let memory = testing::Memory::new(1, 2);
+        let zone = memory.zone();
+        let [old, new, newer] = [7, 8, 9].map(|word| Generation::from_word(word).unwrap());
+        zone.claim_generation(old, 1000).unwrap();
+        zone.header.cycle.store(9, Relaxed);
+        zone.claim_generation(new, 1001 + KEPT).unwrap();
+        assert!(zone.generation(old).is_some());
+        zone.claim_generation(newer, 1001 + KEPT).unwrap();
+        assert!(zone.generation(old).is_none() && zone.generation(new).is_some());
     }
 
     #[test]

@@ -16,6 +16,8 @@ mod bodies;
 mod changes;
 #[path = "api/explanations.rs"]
 mod explanations;
+#[path = "api/failures.rs"]
+mod failures;
 #[path = "api/metrics.rs"]
 mod metrics;
 #[path = "api/reading.rs"]

@@ -8,8 +8,16 @@
 #[path = "../fuzz/src/lib.rs"]
 mod checks;
 
+#[path = "properties/control.rs"]
+mod control;
 #[path = "properties/hostile.rs"]
 mod hostile;
+#[path = "properties/ramps.rs"]
+mod ramps;
+#[path = "properties/rollout.rs"]
+mod rollout;
+#[path = "properties/runtime.rs"]
+mod runtime;
 #[path = "properties/shares.rs"]
 mod shares;
 #[path = "properties/split.rs"]

@@ -4,8 +4,10 @@
 use std::collections::HashSet;
 
 use lobechat_canary::config::{ConfigError, Place};
+use lobechat_canary::control::Control;
 use lobechat_canary::percent::Percent;
 use lobechat_canary::policy::{Policy, PolicyBuilder};
+use lobechat_canary::zone::policy_slot;
 
 use super::decided;
 use super::layout::{paint, release_of_cell, weights};
@@ -59,7 +61,18 @@ fn place(line: usize) -> Place {
 
 /// Only `route` and `identity` may stand twice with the same words.
 fn check_repeated(builder: &mut PolicyBuilder, words: &[&[u8]], line: usize, server: &mut Server) {
-    let once: [&[u8]; 7] = [b"release", b"user", b"salt", b"hash", b"claim", b"cookie_key", b"expose"];
+    let once: [&[u8]; 10] = [
+        b"fallback",
+        b"rollback",
+        b"ramp",
+        b"release",
+        b"user",
+        b"salt",
+        b"hash",
+        b"claim",
+        b"cookie_key",
+        b"expose",
+    ];
     if words.first().is_some_and(|directive| once.contains(directive)) {
         let error = builder.directive(words, &place(line), server).expect_err("a second time");
         assert!(error.contains("duplicate"), "{error}");
@@ -85,9 +98,25 @@ fn check_policy(policy: &Policy) {
     for (cell, release) in cells.into_iter().enumerate() {
         assert_eq!(release_of_cell(policy, cell), release, "basis point {cell}");
     }
+    check_control(policy);
     for text in REQUESTS {
         decided::check(policy, &PlainRequest::parse(text));
     }
+}
+
+/// What a file puts in force is what it declares; read again, it changes nothing; and it fits its place in the zone.
+fn check_control(policy: &Policy) {
+    let control = Control::reload(policy, None, 1).control;
+    let in_force = control.in_force(policy);
+    let has_ramps = !policy.ramps.is_empty();
+    for position in (0..10_000).step_by(97) {
+        let declared = policy.declared.split.release_at(position);
+        assert!(has_ramps || in_force.split.release_at(position) == declared, "position {position}");
+    }
+    let text = control.to_bytes(policy_slot::LONGEST).expect("a control that fits");
+    let stored = Control::from_bytes(&text).expect("a control that can be read");
+    let again = Control::reload(policy, Some(&stored), 2);
+    assert_eq!((again.control.epoch, again.moved), (control.epoch, Percent::ZERO));
 }
 
 const REQUESTS: [&[u8]; 5] = [

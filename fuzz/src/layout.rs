@@ -1,5 +1,6 @@
 //! Which basis point of the users belongs to which release, worked out cell by cell.
 
+use lobechat_canary::control::State;
 use lobechat_canary::policy::Policy;
 use lobechat_canary::release::Release;
 use lobechat_canary::split::Anchor;
@@ -30,7 +31,8 @@ pub fn paint(weights: &[(usize, Option<Anchor>)]) -> Option<Vec<usize>> {
 
 /// What [`paint`] takes, of a policy.
 pub fn weights(releases: &[Release]) -> Vec<(usize, Option<Anchor>)> {
-    releases.iter().skip(1).map(|r| (usize::from(r.weight.basis_points()), r.from)).collect()
+    let weight = |r: &Release| if r.state == State::Up { usize::from(r.weight.basis_points()) } else { 0 };
+    releases.iter().skip(1).map(|r| (weight(r), r.from)).collect()
 }
 
 /// The release in the middle of a cell, on the scale of the policy's hash mode.

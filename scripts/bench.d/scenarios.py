@@ -66,7 +66,7 @@ def _upstream(name, port):
 
 def policy(*lines, name="", users="user cookie:uid;"):
     """The block of a policy with two releases, 90 to 10."""
-    text = "\n".join(("release stable lobe_a;", "release canary lobe_b weight=10%;", users, *lines))
+    text = "\n".join(("release stable lobe_a version=1.0.0;", "release canary lobe_b version=1.1.0 weight=10%;", users, *lines))
     return f"lobechat_canary {name} {{ {text} }}"
 
 
@@ -101,10 +101,12 @@ LOADED = Scenario("loaded", "plain, module loaded", module=True)
 MAP = mapped("map", "map + split_clients", "stable lobe_a;", "canary lobe_b;")
 HASH = routed("hash", "module: user split")
 BUDGET = routed("route", "module: cookie route + user split", EXACT[1], budget=ROUTE)
+JUDGED = routed("judged", "module: the same, judged", EXACT[1], "rollback on;", budget=ROUTE,
+                http="lobechat_canary_zone lobechat_canary:1m state=off;")
 TWO = routed("two", "module: two cookie routes + user split", *EXACT)
 
-MAIN = (PLAIN, LOADED, MAP, HASH, BUDGET, TWO, routed("ten", "module: ten routes that miss", *TEN))
-QUICK = (PLAIN, MAP, HASH, BUDGET)
+MAIN = (PLAIN, LOADED, MAP, HASH, BUDGET, JUDGED, TWO, routed("ten", "module: ten routes that miss", *TEN))
+QUICK = (PLAIN, MAP, HASH, BUDGET, JUDGED)
 
 # Not in the table of the budgets: what else a policy may be asked to do, in a row each.
 HEADERS = """

@@ -6,6 +6,7 @@ use super::command::NotChanged;
 use super::endpoint::{Action, Endpoint};
 use super::policy_json::PolicyJson;
 use super::problem::Problem;
+use super::view::PolicyView;
 use super::{Answer, Call, Runtime, Wait, access, body, query};
 use crate::control::Refused;
 use crate::events::Event;
@@ -33,9 +34,12 @@ pub fn handle(call: &Call<'_>, runtime: &mut impl Runtime) -> Answer {
     answer
 }
 
-/// The answer to a change, once the state file holds it or the time to wait for it is over.
-pub fn changed(wait: &Wait, runtime: &impl Runtime) -> Answer {
-    policy(&wait.policy, true, runtime).unwrap_or_else(Problem::into_answer)
+/// The answer to a change, once the state file holds it or the time to wait for it is over. It shows what is in force by now,
+/// but `persisted` is about this change: another may have come since.
+pub fn changed(wait: &Wait, is_persisted: bool, runtime: &impl Runtime) -> Answer {
+    let view = runtime.policy(&wait.policy).ok_or_else(|| unknown(&wait.policy, runtime));
+    let view = view.map(|view| PolicyView { persisted: Some(is_persisted), ..view });
+    view.map(|view| Answer::json(200, &PolicyJson::new(&view, true))).unwrap_or_else(Problem::into_answer)
 }
 
 fn answer(endpoint: Endpoint<'_>, call: &Call<'_>, runtime: &mut impl Runtime) -> Result<Answer, Problem> {

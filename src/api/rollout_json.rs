@@ -5,7 +5,6 @@ use serde::Serialize;
 use super::view::{PolicyView, RoleView};
 use crate::control::{DOUBT, Pace, State, Verdict};
 use crate::duration::Seconds;
-use crate::judge::threshold;
 use crate::percent::Percent;
 use crate::policy::Policy;
 use crate::rfc3339;
@@ -31,7 +30,7 @@ impl RollbackJson {
                 Action::Report => "report",
             },
             confidence: rollback.confidence.clone(),
-            threshold: threshold(rollback.alpha, policy.releases.len() - 1),
+            threshold: rollback.evidence_needed(policy.releases.len()),
             burst: rollback.burst,
             ttfb: rollback.ttfb,
             fail: rollback.fail.text.clone(),

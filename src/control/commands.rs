@@ -1,12 +1,12 @@
 //! What operators and the judge do to releases: weights, states, rollback, reset. Each says what it has changed, or what to
 //! do first.
 
-use super::{By, Change, Control, Refused, Standing, State, Verdict, shortened};
+use super::{By, Change, Control, Progress, Refused, Standing, State, Verdict, shortened};
 use crate::decision::STABLE;
 use crate::events::Kind;
 use crate::percent::Percent;
-use crate::policy::Policy;
-use crate::policy::explain_split;
+use crate::policy::{Policy, explain_split};
+use crate::release::names;
 
 impl Control {
     /// Gives releases these weights, all or none. With `if_epoch`, only if nothing has changed since.
@@ -27,10 +27,10 @@ impl Control {
         for (name, weight) in weights {
             let standing = changed.other_than_stable(policy, name, "its weight is what the others leave")?;
             if standing.state != State::Up && *weight != Percent::ZERO {
-                return Err(Refused::Conflict(not_up(name, standing)));
+                return Err(Refused::Conflict(not_up(name, standing, "give it a weight")));
             }
             let was = std::mem::replace(&mut standing.weight, *weight);
-            let paused = standing.ramp.as_mut().is_some_and(|ramp| ramp.pause());
+            let paused = standing.ramp.as_mut().is_some_and(|ramp| ramp.leave(was != *weight));
             if was != *weight || paused {
                 let also = if paused { ", its ramp is paused" } else { "" };
                 let text = format!("weight of \"{name}\" from {was} to {weight}{also}");
@@ -51,7 +51,7 @@ impl Control {
             return Ok(Change::default()); // alerts repeat themselves
         }
         let reason = by.reason.map(shortened).unwrap_or("rolled back by hand").to_owned();
-        let verdict = Verdict { at: by.now, by: by.who.to_owned(), reason, evidence: None };
+        let verdict = Verdict { at: by.now, by: shortened(by.who).to_owned(), reason, evidence: None };
         let change = take_down(standing, policy, name, Kind::Rollback, verdict, by);
         Ok(self.done(change))
     }
@@ -79,8 +79,9 @@ impl Control {
         let ramp = self.index_of(policy, name).ok().and_then(|index| policy.ramp_of(self.line_of(index)));
         let standing = self.other_than_stable(policy, name, "there is nothing to reset")?;
         held(name, standing)?;
-        (standing.state, standing.weight, standing.verdict) = (State::Up, Percent::ZERO, None);
-        standing.ramp = ramp.map(super::Progress::at_start);
+        standing.put(State::Up);
+        standing.verdict = None;
+        standing.ramp = ramp.map(|_| Progress::START);
         let text = format!("\"{name}\" is up again, at 0%, with no evidence against it");
         let event = Control::event(standing, &policy.name, name, Kind::Reset, by, text);
         let cleared = Some(standing.generation);
@@ -99,17 +100,16 @@ impl Control {
         if standing.state == state {
             return Ok(Change::default());
         }
-        standing.state = state;
-        standing.weight = Percent::ZERO;
-        if state == State::Up {
-            standing.verdict = None;
-        }
+        standing.put(state);
+        // Else the evidence that took it down would do so again at once.
+        let is_pardoned = state == State::Up && standing.verdict.take().is_some();
         if let Some(ramp) = &mut standing.ramp {
             ramp.pause();
         }
         let text = format!("state of \"{name}\": {}, weight 0%", state.name());
         let event = Control::event(standing, &policy.name, name, Kind::State, by, text);
-        Ok(self.done(Change { events: vec![event], ..Change::default() }))
+        let cleared = is_pardoned.then_some(standing.generation);
+        Ok(self.done(Change { events: vec![event], cleared, ..Change::default() }))
     }
 
     /// The standing that a name stands for.
@@ -126,12 +126,10 @@ impl Control {
         }
     }
 
-    fn index_of(&self, policy: &Policy, name: &str) -> Result<usize, Refused> {
+    pub(super) fn index_of(&self, policy: &Policy, name: &str) -> Result<usize, Refused> {
         policy.releases.iter().position(|release| release.name == name).ok_or_else(|| {
-            let known: Vec<&str> = policy.releases.iter().map(|release| release.name.as_str()).collect();
-            let message =
-                format!("unknown release \"{name}\": policy \"{}\" has {}", policy.name, known.join(", "));
-            Refused::Unknown(message)
+            let known = names(&policy.releases);
+            Refused::Unknown(format!("unknown release \"{name}\": policy \"{}\" has {known}", policy.name))
         })
     }
 
@@ -165,13 +163,24 @@ fn take_down(
     by: By<'_>,
 ) -> Change {
     let text = format!("\"{name}\" is down, its weight was {}", standing.weight);
-    (standing.state, standing.weight, standing.enrolled_since) = (State::Down, Percent::ZERO, verdict.at);
+    standing.put(State::Down);
+    // Cookies tell seconds, and those of this one have been issued, too.
+    standing.enrolled_since = verdict.at.saturating_add(1);
     standing.verdict = Some(verdict);
     if let Some(ramp) = &mut standing.ramp {
         ramp.end();
     }
     let event = Control::event(standing, &policy.name, name, kind, by, text);
     Change { events: vec![event], rolled_back: Some(standing.generation), ..Change::default() }
+}
+
+impl Standing {
+    /// As operators and verdicts have it; nobody is dealt to it.
+    pub(super) fn put(&mut self, state: State) {
+        self.own = state;
+        self.state = state.max(self.file.state);
+        self.weight = Percent::ZERO;
+    }
 }
 
 fn held(name: &str, standing: &Standing) -> Result<(), Refused> {
@@ -184,11 +193,12 @@ fn held(name: &str, standing: &Standing) -> Result<(), Refused> {
     }
 }
 
-fn not_up(name: &str, standing: &Standing) -> String {
+/// What has to be done before something else can.
+pub(super) fn not_up(name: &str, standing: &Standing, then: &str) -> String {
     match held(name, standing) {
         Err(Refused::Conflict(sentence)) => sentence,
         _ => format!(
-            "release \"{name}\" is {}: reset it, which opens it at 0%, then give it a weight",
+            "release \"{name}\" is {}: reset it, which opens it at 0%, then {then}",
             standing.state.name()
         ),
     }

@@ -8,7 +8,7 @@ use crate::hash::HashMode;
 use crate::in_force::{InForce, Role};
 use crate::percent::Percent;
 use crate::policy::Policy;
-use crate::split::{Share, Split};
+use crate::split::{Share, Split, SplitError};
 
 impl Control {
     pub fn in_force(&self, policy: &Policy) -> InForce {
@@ -23,26 +23,26 @@ impl Control {
             Role { line, state, enrolled_since: standing.map_or(0, |standing| standing.enrolled_since) }
         };
         let roles: Box<[Role]> = (0..lines.len()).map(role).collect();
-        let shares: Vec<Share> =
-            (1..lines.len()).filter_map(|name| self.share(name, lines[roles[name].line])).collect();
-        // What cannot stand together is not let in; if it were, everybody would be on stable.
-        let mode = policy.declared.split.mode();
-        let split = Split::new(mode, &shares).or_else(|_| Split::new(mode, &[])).unwrap_or_default();
+        let shares = (1..lines.len()).filter_map(|name| self.share(name, lines[roles[name].line])).collect();
+        let split = split_of_most(policy.declared.split.mode(), shares);
         InForce { epoch: self.epoch, split, roles }
     }
 
+    /// What the file in force no longer names gets nobody, also in workers that still know it: others may have its users.
     fn share(&self, release: usize, generation: Generation) -> Option<Share> {
-        let standing = self.find(generation).filter(|standing| standing.state == State::Up)?;
-        Some(Share { release, anchor: standing.anchor, weight: standing.weight })
+        let mut declared = self.declared().iter();
+        let standing = declared.find(|standing| standing.generation == generation)?;
+        let is_open = standing.state == State::Up;
+        is_open.then_some(Share { release, anchor: standing.anchor, weight: standing.weight })
     }
 
-    /// Whether weights and anchors can stand together: the indices in the error are those of the lines.
-    pub(super) fn split(&self, mode: HashMode) -> Result<Split, crate::split::SplitError> {
+    /// Whether weights and anchors can stand together. The indices in the error are those of names.
+    pub(super) fn split(&self, mode: HashMode) -> Result<Split, SplitError> {
         let lines = self.declared().iter().enumerate();
         let weighted = lines.filter(|(_, standing)| standing.weight != Percent::ZERO);
         let shares: Vec<Share> = weighted
-            .map(|(release, Standing { anchor, weight, .. })| Share {
-                release,
+            .map(|(line, Standing { anchor, weight, .. })| Share {
+                release: self.line_of(line),
                 anchor: *anchor,
                 weight: *weight,
             })
@@ -63,5 +63,22 @@ fn exchanged(index: usize, stable: usize) -> usize {
         STABLE => stable,
         index if index == stable => STABLE,
         index => index,
+    }
+}
+
+/// All shares stand together in the workers of the file in force. In those of an older one, `hash` may know fewer weights, so
+/// that one of them has to give way.
+fn split_of_most(mode: HashMode, mut shares: Vec<Share>) -> Split {
+    loop {
+        match Split::new(mode, &shares) {
+            Ok(split) => return split,
+            Err(error) => {
+                let (before, wrong) = (shares.len(), error.release());
+                shares.retain(|share| share.release != wrong);
+                if shares.len() == before {
+                    return Split::default();
+                }
+            }
+        }
     }
 }

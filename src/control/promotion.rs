@@ -1,7 +1,8 @@
 //! Promotion: the stable name comes to stand for another release's build, and that release's name for the former
 //! stable's, until the file says the same.
 
-use super::{By, Change, Control, Refused, State};
+use super::commands::not_up;
+use super::{By, Change, Control, Progress, Refused, State};
 use crate::decision::STABLE;
 use crate::events::Kind;
 use crate::percent::Percent;
@@ -11,10 +12,7 @@ impl Control {
     pub fn promote(&mut self, policy: &Policy, name: &str, by: By<'_>) -> Result<Change, Refused> {
         let promoted = self.other_than_stable(policy, name, "there is nothing to promote")?;
         if promoted.state != State::Up {
-            return Err(Refused::Conflict(format!(
-                "release \"{name}\" is {}, and everybody would get it: reset it and try it first",
-                promoted.state.name()
-            )));
+            return Err(Refused::Conflict(not_up(name, promoted, "try it and promote it")));
         }
         let new = promoted.generation;
         let old = self.stable;
@@ -24,18 +22,23 @@ impl Control {
                     .to_owned(),
             ));
         }
+        // Cookies name releases: what has ended of a name stays so.
+        let enrolled = |generation| self.find(generation).map_or(0, |standing| standing.enrolled_since);
+        let enrolled_since = [(old, enrolled(new)), (new, enrolled(old))];
         self.stable = new;
         for standing in &mut self.generations {
+            let exchanged = enrolled_since.iter().find(|(generation, _)| *generation == standing.generation);
+            let Some((_, enrolled_since)) = exchanged else {
+                continue;
+            };
+            standing.enrolled_since = *enrolled_since;
+            standing.ramp.iter_mut().for_each(Progress::end);
             if standing.generation == old {
-                (standing.state, standing.weight) = (State::Drain, Percent::ZERO);
-            }
-            if [old, new].contains(&standing.generation)
-                && let Some(ramp) = &mut standing.ramp
-            {
-                ramp.end();
+                standing.put(State::Drain);
             }
         }
         self.open_stable();
+        self.place();
         let text = format!(
             "\"{name}\" is stable now, and its name stands for the former stable release, which drains"
         );
@@ -57,9 +60,16 @@ impl Control {
             let (version, from) = (version.unwrap_or_default(), from.unwrap_or_default());
             Some(format!("release {} {upstream}{version}{from}{more};", named.name))
         };
-        match other {
-            STABLE => None,
-            other => Some([line(STABLE, "")?, line(other, " drain")?]),
+        if other == STABLE {
+            return None;
         }
+        // Most often it drains; somebody may have opened it again, or taken it down.
+        let former = self.declared().get(STABLE)?;
+        let more = match former.state {
+            State::Up if former.weight == Percent::ZERO || policy.ramp_of(other).is_some() => String::new(),
+            State::Up => format!(" weight={}", former.weight),
+            state => format!(" {}", state.name()),
+        };
+        Some([line(STABLE, "")?, line(other, &more)?])
     }
 }

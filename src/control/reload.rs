@@ -1,12 +1,12 @@
 //! What becomes of a policy's runtime when a file is read again, or after a restart: a line that has changed takes from the
 //! file what has changed in it, everything else stays as it is.
 
-use super::schedule::Progress;
+use openssl::sha::sha256;
+
 use super::{Control, Line, Standing, State};
-use crate::decision::STABLE;
 use crate::duration::Seconds;
 use crate::generation::Generation;
-use crate::hash::BUCKETS;
+use crate::hash::first_word;
 use crate::percent::Percent;
 use crate::policy::Policy;
 use crate::ramp::Ramp;
@@ -24,60 +24,77 @@ pub struct Reloaded {
     /// The share of users who get another build than before, and why they do.
     pub moved: Percent,
     pub because: &'static str,
+    /// Whether those users are in the middle of something: a release other than the stable one had users before, or the
+    /// stable one is another now. Not so where a new release gets its first users.
+    pub in_use: bool,
+    /// The generations whose ramps have come to a step, for which judged requests count from now on.
+    pub steps_began: Vec<Generation>,
 }
 
 impl Control {
     /// Puts a file in force over what was stored; `None` for a policy that is new.
     pub fn reload(policy: &Policy, stored: Option<&Control>, now: Seconds) -> Reloaded {
-        let mut notices = Vec::new();
-        let mut generations = Vec::new();
+        let mut control = Control {
+            epoch: 0,
+            stable: policy.generations().next().unwrap_or(Generation::new(&policy.name, b"", None)),
+            generations: Vec::new(),
+            lines: policy.releases.len(),
+            dealt: policy.dealt,
+        };
+        let mut reasons = Vec::new();
         for (line, generation) in policy.generations().enumerate() {
             let known = stored.and_then(|stored| stored.find(generation));
             let (standing, why) = match known {
                 None => (new(policy, line, generation, now), "a new build, as the file says"),
                 Some(known) => kept(policy, line, known, now),
             };
-            notices.push((standing.clone(), why));
-            generations.push(standing);
+            control.generations.push(standing);
+            reasons.push(why);
         }
-        let lines = generations.len();
-        let mut control = Control {
-            epoch: 0,
-            stable: generations[STABLE].generation,
-            generations,
-            lines,
-            dealt: policy.dealt,
-        };
         if let Some(stored) = stored {
             control.keep_exchange(stored);
+            control.keep_enrolments(stored);
             control.retire(stored);
         }
         control.open_stable();
-        let fits = control.split(policy.declared.split.mode()).is_ok();
-        if !fits {
-            control.take_all_from_file();
+        control.place();
+        if control.split(policy.declared.split.mode()).is_err() {
+            control.take_all_from_file(policy, now);
+            reasons.fill("weights overlapped, so all are the file's");
         }
         control.epoch = match stored {
             Some(stored) if control.is_like(stored) => stored.epoch,
             Some(stored) => stored.epoch + 1,
             None => 1,
         };
-        let (moved, because) = stored.map_or((Percent::ZERO, ""), |stored| moved(stored, &control));
-        let text = |(standing, why): &(Standing, &str)| {
-            let why = if fits { why } else { "weights overlapped, so all are the file's" };
-            let in_force = control.find(standing.generation).unwrap_or(standing);
-            control.notice(policy, in_force, why)
-        };
-        let notices = notices.iter().map(text).collect();
-        Reloaded { control, notices, moved, because }
+        let (moved, because) =
+            stored.map_or((Percent::ZERO, ""), |stored| super::moved::moved(stored, &control));
+        let notices = control.generations.iter().zip(reasons);
+        let notices = notices.map(|(standing, why)| control.notice(policy, standing, why)).collect();
+        let is_used = |stored: &Control| stored.declared().iter().any(|s| s.weight != Percent::ZERO);
+        let in_use = stored.is_some_and(|stored| is_used(stored) || stored.stable != control.stable);
+        let steps_began = control.steps_since(stored);
+        Reloaded { control, notices, moved, because, in_use, steps_began }
     }
 
     /// A promotion holds until the file names other builds.
     fn keep_exchange(&mut self, stored: &Control) {
-        let file_was = stored.generations[STABLE].generation;
+        let Some(file_was) = stored.generations.first().map(|standing| standing.generation) else {
+            return;
+        };
         let is_there = self.declared().iter().any(|standing| standing.generation == stored.stable);
         if stored.stable != file_was && self.stable == file_was && is_there {
             self.stable = stored.stable;
+        }
+    }
+
+    /// Enrolments are for a name, whatever build it stands for; those that have ended stay so.
+    fn keep_enrolments(&mut self, stored: &Control) {
+        for line in 0..self.lines {
+            let before = stored.named(&self.generations[self.line_of(line)].name);
+            let ended = before.map_or(0, |before| before.enrolled_since);
+            let enrolled_since = &mut self.generations[line].enrolled_since;
+            *enrolled_since = ended.max(*enrolled_since);
         }
     }
 
@@ -85,24 +102,42 @@ impl Control {
         let retired = stored.generations.iter().filter(|old| self.find(old.generation).is_none());
         let mut retired: Vec<Standing> = retired.cloned().collect();
         retired.sort_by_key(|standing| std::cmp::Reverse(standing.seen));
-        retired.truncate(RETIRED);
+        // Its time goes on, but without it.
+        for ramp in retired.iter_mut().filter_map(|standing| standing.ramp.as_mut()) {
+            ramp.pause();
+        }
         self.generations.extend(retired);
+        while self.generations.len() > self.lines + RETIRED {
+            // What was taken down must not come back as if it were new.
+            let _ = self.forget(|standing| standing.own != State::Down) || self.forget(|_| true);
+        }
     }
 
     /// Whatever the stable name stands for has to serve.
     pub(super) fn open_stable(&mut self) {
         let stable = self.stable;
         for standing in self.generations.iter_mut().filter(|standing| standing.generation == stable) {
-            (standing.state, standing.weight, standing.verdict) = (State::Up, Percent::ZERO, None);
+            (standing.own, standing.state, standing.weight) = (State::Up, State::Up, Percent::ZERO);
+            standing.verdict = None;
         }
     }
 
-    fn take_all_from_file(&mut self) {
+    /// A place belongs to a name: whatever build that stands for grows from there.
+    pub(super) fn place(&mut self) {
+        let anchors: Vec<_> = self.declared().iter().map(|standing| standing.file.anchor).collect();
+        for line in 0..anchors.len() {
+            self.generations[line].anchor = anchors[self.line_of(line)];
+        }
+    }
+
+    fn take_all_from_file(&mut self, policy: &Policy, now: Seconds) {
         let (lines, stable) = (self.lines, self.stable);
-        for standing in self.generations.iter_mut().take(lines) {
-            standing.anchor = standing.file.anchor;
-            let open = standing.state == State::Up && standing.generation != stable;
-            standing.weight = if open { standing.file.weight } else { Percent::ZERO };
+        for (line, standing) in self.generations.iter_mut().take(lines).enumerate() {
+            let is_open = standing.state == State::Up && standing.generation != stable;
+            standing.weight = if is_open { standing.file.weight } else { Percent::ZERO };
+            if is_open {
+                standing.restart_ramp(policy.ramp_of(line), now);
+            }
         }
     }
 
@@ -114,6 +149,15 @@ impl Control {
             control
         };
         strip(self) == strip(stored)
+    }
+
+    fn steps_since(&self, stored: Option<&Control>) -> Vec<Generation> {
+        let since =
+            |standing: &Standing| standing.ramp.as_ref().and_then(|ramp| Some((ramp.step, ramp.since?)));
+        let before =
+            |standing: &Standing| stored.and_then(|stored| stored.find(standing.generation)).and_then(since);
+        let began = self.declared().iter().filter(|s| since(s).is_some() && since(s) != before(s));
+        began.map(|standing| standing.generation).collect()
     }
 
     fn notice(&self, policy: &Policy, standing: &Standing, why: &str) -> String {
@@ -131,32 +175,17 @@ impl Control {
             standing.state.name()
         )
     }
-
-    /// The generation that users at this point of 10000 get.
-    fn generation_at(&self, point: u16) -> Generation {
-        let holds = |standing: &&Standing| {
-            let (start, end) = match standing.anchor {
-                Some(Anchor::Up(from)) => {
-                    (from.basis_points(), from.basis_points() + standing.weight.basis_points())
-                }
-                Some(Anchor::Top) => (standing.weight.rest().basis_points(), BUCKETS),
-                None => (0, 0),
-            };
-            (start..end).contains(&point)
-        };
-        self.declared().iter().find(holds).map_or(self.stable, |standing| standing.generation)
-    }
 }
 
 /// What a line of the file says.
 fn line_of(policy: &Policy, line: usize) -> Line {
     let release = &policy.releases[line];
-    let ramp = policy.ramp_of(line);
+    let digest = |ramp: &Ramp| format!("{:016x}", first_word(&sha256(ramp.text.as_bytes())));
     Line {
         weight: release.weight,
         anchor: release.from.or_else(|| Anchor::default_of(line)),
         state: release.state,
-        ramp: ramp.map(|ramp| ramp.text.clone()).unwrap_or_default(),
+        ramp: policy.ramp_of(line).map(digest).unwrap_or_default(),
     }
 }
 
@@ -168,7 +197,8 @@ fn new(policy: &Policy, line: usize, generation: Generation, now: Seconds) -> St
         upstream: String::from_utf8_lossy(&release.upstream).into_owned(),
         version: release.version.as_deref().map(str::to_owned),
         state: file.state,
-        weight: Percent::ZERO,
+        own: State::Up,
+        weight: if file.state == State::Up { file.weight } else { Percent::ZERO },
         anchor: file.anchor,
         enrolled_since: 0,
         verdict: None,
@@ -176,81 +206,66 @@ fn new(policy: &Policy, line: usize, generation: Generation, now: Seconds) -> St
         file,
         seen: now,
     };
-    if standing.state == State::Up {
-        standing.weight = standing.file.weight;
-    }
-    start_ramp(&mut standing, policy.ramp_of(line), now);
+    standing.restart_ramp(policy.ramp_of(line), now);
     standing
-}
-
-fn start_ramp(standing: &mut Standing, ramp: Option<&Ramp>, now: Seconds) {
-    standing.ramp = ramp.map(|ramp| Progress::new(ramp, now));
-    if let (Some(ramp), State::Up) = (ramp, standing.state) {
-        standing.weight = if ramp.auto { ramp.weight(0) } else { Percent::ZERO };
-    }
 }
 
 /// A generation that is known, under the line that names it now.
 fn kept(policy: &Policy, line: usize, known: &Standing, now: Seconds) -> (Standing, &'static str) {
-    let (file, mut standing) = (line_of(policy, line), known.clone());
+    let fresh = new(policy, line, known.generation, now);
+    let mut standing = Standing {
+        name: fresh.name,
+        upstream: fresh.upstream,
+        version: fresh.version,
+        file: fresh.file,
+        seen: now,
+        ..known.clone()
+    };
+    let (file, was) = (&standing.file, &known.file);
     let mut why = "as it was";
-    standing.name.clone_from(&policy.releases[line].name);
-    standing.seen = now;
-    let was = std::mem::replace(&mut standing.file, file);
-    let file = &standing.file;
     if file.anchor != was.anchor {
-        (standing.anchor, why) = (file.anchor, "its place has changed in the file");
+        why = "its place has changed in the file";
     }
-    if file.state != was.state {
-        why = "its state has changed in the file";
-        // What a verdict or an operator took down stays so, whatever the file no longer says.
-        if file.state != State::Up || standing.verdict.is_none() {
-            standing.state = file.state;
-            standing.weight = file.weight;
-        }
-    } else if file.weight != was.weight {
+    if file.weight != was.weight {
         (standing.weight, why) = (file.weight, "its weight has changed in the file");
     }
-    if file.ramp != was.ramp {
-        why = "its ramp has changed in the file";
-        start_ramp(&mut standing, policy.ramp_of(line), now);
+    let is_released = file.state != was.state && file.state == State::Up;
+    if file.state != was.state {
+        why = "its state has changed in the file";
+        // From now on the file alone holds it there, so that it is open again when the file no longer does. What was taken
+        // down for a reason stays so.
+        if standing.verdict.is_none() && standing.own <= file.state {
+            standing.own = State::Up;
+        }
     }
-    if standing.state != State::Up {
-        standing.weight = Percent::ZERO;
-        why = match why {
-            "as it was" => why,
-            _ if standing.verdict.is_some() => "it was taken down, which only a reset undoes",
-            _ => why,
-        };
+    let (is_ramp_changed, is_renamed) = (file.ramp != was.ramp, standing.name != known.name);
+    standing.state = standing.own.max(file.state);
+    let ramp = policy.ramp_of(line);
+    match standing.state {
+        State::Up if is_released => {
+            standing.weight = standing.file.weight;
+            standing.restart_ramp(ramp, now);
+        }
+        State::Up if is_ramp_changed => standing.change_ramp(ramp, is_renamed, now),
+        State::Up => {}
+        _ => {
+            standing.weight = Percent::ZERO;
+            if let Some(progress) = &mut standing.ramp {
+                progress.pause();
+            }
+            if is_ramp_changed {
+                standing.change_ramp(ramp, is_renamed, now);
+            }
+        }
+    }
+    match standing.own {
+        State::Up => {}
+        _ if why == "as it was" => {}
+        _ if standing.verdict.is_some() => why = "it was taken down, which only a reset undoes",
+        _ => why = "its state was set by hand, which only a reset undoes",
+    }
+    if is_ramp_changed && why == "as it was" {
+        why = "its ramp has changed in the file";
     }
     (standing, why)
-}
-
-/// The share of users who get another build. A new version under the same name is what they were promised.
-fn moved(before: &Control, after: &Control) -> (Percent, &'static str) {
-    let name = |control: &Control, generation| control.find(generation).map(|s| s.name.clone());
-    let is_move = |old: Generation, new: Generation| {
-        let renewed = before.find(new).is_none() && name(before, old) == name(after, new);
-        old != new && !renewed
-    };
-    let points = || 0..BUCKETS;
-    if before.dealt == after.dealt {
-        let count = points()
-            .filter(|&point| is_move(before.generation_at(point), after.generation_at(point)))
-            .count();
-        return (percent(count as f64), "weights, places or roles have changed");
-    }
-    // Everybody is dealt anew, whatever he had before.
-    let mut stay = 0.0;
-    for old in before.declared() {
-        let had = points().filter(|&point| before.generation_at(point) == old.generation).count() as f64;
-        let gets =
-            points().filter(|&point| !is_move(old.generation, after.generation_at(point))).count() as f64;
-        stay += had * gets / f64::from(BUCKETS);
-    }
-    (percent(f64::from(BUCKETS) - stay), "salt, hash or user has changed, which deals all users anew")
-}
-
-fn percent(points: f64) -> Percent {
-    Percent::from_basis_points(points.round() as u16).unwrap_or(Percent::FULL)
 }

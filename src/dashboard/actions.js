@@ -102,6 +102,7 @@ export function bind(view, name, context) {
     show(slots.actions, write && !release.stable);
     for (const button of buttons) show(button, can[button.dataset.do]);
     show(slots.weightForm, can.weight);
+    show(slots.first, can.weight || can.rollback);
     const label = release.ramp?.step > 0 || release.ramp?.since ? t("Go on with the ramp") : t("Start the ramp");
     put(slots.rampStart, label);
     slots.rampStart.setAttribute("aria-label", `${label} ${name}`);

@@ -80,5 +80,5 @@ function saved(persisted) {
 function rollbackWords(rollback) {
   if (!rollback) return t("rollback off");
   const words = rollback.action === "report" ? t("rollback only reports, at {confidence}", rollback) : t("rollback at {confidence}", rollback);
-  return rollback.burst ? `${words}, burst ${rollback.burst}` : words;
+  return rollback.burst ? `${words}, burst\u00a0${rollback.burst}` : words;
 }

@@ -59,13 +59,14 @@ export class ReleaseView {
     const { slots } = this;
     const { errors, failed, judged, failures } = rates.of(release.generation);
     put(slots.errors, share(errors), errors ?? "");
-    slots.errorsBox.dataset.bad = errors > 0;
+    // A single failure is no reason for alarm.
+    slots.errorsBox.dataset.bad = errors >= 0.01 && failed > 1;
     const kinds = failures.map(([outcome, many]) => `${outcome} ${exact(many)}`).join(", ");
-    put(slots.errorsNote, errors === null ? t("no attempts in the last minute") : `${t("{failed} of {judged} attempts", { failed: exact(failed), judged: exact(judged) })}${kinds && `: ${kinds}`}`);
+    put(slots.errorsNote, errors === null ? t("no attempts in the last {n} s", { n: Math.round(rates.seconds) }) : `${t("{failed} of {judged} attempts", { failed: exact(failed), judged: exact(judged) })}${kinds && `: ${kinds}`}`);
     put(slots.p50, latency(release.ttfb.p50), release.ttfb.p50 ?? "");
     put(slots.p90, latency(release.ttfb.p90), release.ttfb.p90 ?? "");
     const saved = release.stable ? release.fallbacks_to : release.fallbacks_from;
-    put(slots.savedLabel, release.stable ? t("Answered for others") : t("Saved by fallback"));
+    put(slots.savedLabel, release.stable ? t("Took over") : t("Saved by fallback"));
     put(slots.saved, count(saved), saved);
   }
 
@@ -86,7 +87,7 @@ export class ReleaseView {
     // There is nothing to watch of the release that the others are compared with.
     show(slots.watch, !release.stable && Boolean(policy.rollback));
     slots.watch.dataset.by = release.watched_by;
-    put(slots.watchedBy, t(WATCHERS[release.watched_by] ?? release.watched_by));
+    put(slots.watchedBy, t(WATCHERS[release.watched_by] ?? release.watched_by) + (release.watched_why ? ":" : ""));
     putOrHide(slots.watchedWhy, release.watched_why);
     const { evidence } = release;
     show(slots.evidenceBox, Boolean(evidence));
@@ -95,7 +96,7 @@ export class ReleaseView {
     // Evidence is a product of odds: only its logarithm grows evenly. Below 1 it speaks for the release.
     const part = Math.min(1, Math.max(0, Math.log(total) / Math.log(threshold)));
     slots.gaugeBar.style.width = `${part * 100}%`;
-    slots.gauge.dataset.high = part > 1 / 3;
+    slots.gauge.dataset.level = part >= 1 ? "over" : part > 1 / 3 ? "high" : "low";
     const text = t("Evidence {n}", { n: figure(total) });
     const limit = t("acts at {n}", { n: figure(threshold) });
     const attributes = { "aria-label": t("Evidence on a log scale"), "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(part * 100), "aria-valuetext": `${text}, ${limit}` };

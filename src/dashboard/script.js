@@ -23,8 +23,9 @@ function showPolicies(policies, write) {
   const now = performance.now();
   arrange(byId("policies"), policies.map((policy) => viewOf(policy.name).root));
   for (const policy of policies) viewOf(policy.name).update(policy, now);
-  put(byId("access"), write ? t("may change") : t("read-only"));
+  put(byId("access"), write ? t("read-write") : t("read-only"));
   byId("access").title = write ? "" : t("Read-only: lobechat_canary_api has no \"write\" here, or does not let you in.");
+  show(byId("no-policies"), policies.length === 0);
   document.title = title(policies);
 }
 

@@ -1,27 +1,23 @@
 //! The `lobechat_canary_api` directive and its content handler: reads a request and its body, lets the API answer, and
 //! waits a moment for changes to be on disk. The event loop never waits.
 
+mod waiting;
+
 use core::ffi::{c_char, c_void};
-use core::ptr;
 
 use nginx_sys::*;
 
+use self::waiting::wait_for;
 use super::conf::{LevelConf, MainConf};
 use super::ext::{ConfExt, bytes, ngx_str, pool_copy};
 use super::guard::guard;
 use super::request::View;
 use super::runtime::SharedRuntime;
-use super::shim::{
-    canary_after, canary_is_local, canary_keep_body_in_one_piece, canary_send, canary_serve_prefix,
-};
+use super::shim::{canary_is_local, canary_keep_body_in_one_piece, canary_send, canary_serve_prefix};
 use super::{NGX_CONF_ERROR, NGX_CONF_OK, context_index};
-use crate::api::{self, Access, Answer, Call, MAX_BODY, Wait};
+use crate::api::{self, Access, Answer, Call, MAX_BODY};
 use crate::config::{VariableId, arity, quote};
 use crate::inputs::{Lengths, Request};
-
-/// Milliseconds between looks for a change on disk, and how many looks there are.
-const LOOK: ngx_msec_t = 25;
-const LOOKS: u32 = 120;
 
 /// Handles `lobechat_canary_api [write | write=any]`.
 pub extern "C" fn directive(cf: *mut ngx_conf_t, _: *mut ngx_command_t, conf: *mut c_void) -> *mut c_char {
@@ -247,54 +243,4 @@ fn send(r: *mut ngx_http_request_t, answer: &Answer) -> ngx_int_t {
             answer.content_length as off_t,
         )
     }
-}
-
-/// An answer that waits until the state file has a change.
-struct Waiting {
-    request: *mut ngx_http_request_t,
-    wait: Wait,
-    looks: u32,
-}
-
-/// Keeps a request until its change is on disk, or a few seconds have gone. False: it cannot wait.
-fn wait_for(r: &ngx_http_request_t, wait: Wait) -> bool {
-    let waiting = Box::new(Waiting { request: ptr::from_ref(r).cast_mut(), wait, looks: 0 });
-    // SAFETY: the request is live; the timer ends with it, and `look` with `drop_waiting` own what is in the box.
-    unsafe {
-        let data = Box::into_raw(waiting);
-        let result = canary_after((*data).request, LOOK, data.cast(), Some(look), Some(drop_waiting));
-        if result != NGX_OK as ngx_int_t {
-            drop(Box::from_raw(data));
-        }
-        result == NGX_OK as ngx_int_t
-    }
-}
-
-/// Looks for the change. 1: look again later.
-extern "C" fn look(data: *mut c_void) -> ngx_uint_t {
-    // SAFETY: the box of wait_for, while its request lives.
-    let waiting = unsafe { &mut *data.cast::<Waiting>() };
-    let r = waiting.request;
-    let result = guard(NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t, || {
-        // SAFETY: as above.
-        let Some(runtime) = SharedRuntime::of(unsafe { &*r }) else {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
-        };
-        waiting.looks += 1;
-        if waiting.looks < LOOKS && !runtime.is_persisted(&waiting.wait.policy, waiting.wait.epoch) {
-            return NGX_AGAIN as ngx_int_t;
-        }
-        send(r, &api::changed(&waiting.wait, &runtime))
-    });
-    if result == NGX_AGAIN as ngx_int_t {
-        return 1;
-    }
-    // SAFETY: as above; the count of the request was raised when its body was asked for. The box may be gone after this.
-    unsafe { ngx_http_finalize_request(r, result) };
-    0
-}
-
-extern "C" fn drop_waiting(data: *mut c_void) {
-    // SAFETY: the box of wait_for; called once, as its request ends.
-    guard((), || drop(unsafe { Box::from_raw(data.cast::<Waiting>()) }));
 }

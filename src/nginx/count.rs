@@ -2,20 +2,21 @@
 //! which may last for hours, as soon as the answer's header goes out. Main requests only: what `mirror` and
 //! `auth_request` do is not the client's.
 
+mod attempts;
+
 use core::{ptr, slice};
 
 use nginx_sys::*;
 
 use super::conf::PolicyConf;
-use super::ext::{ConfExt, bytes};
+use super::ext::ConfExt;
 use super::guard::guard;
 use super::record::{Decided, for_each_decision};
 use super::request::now;
-use super::shim::{canary_answer_is_stream, canary_answer_was_cut, canary_header_is_sent};
+use super::shim::{canary_answer_is_stream, canary_answer_is_whole, canary_header_is_sent};
 use super::upstream::{is_cached, is_passed};
-use crate::counts::{Attempt, Outcome};
+use crate::counts::Outcome;
 use crate::decision::Reason;
-use crate::duration::Seconds;
 use crate::zone::{GenerationSlot, PolicySlot};
 
 /// What has been counted of a request under one decision: so many entries of nginx's list of attempts, and the request itself.
@@ -46,13 +47,16 @@ unsafe extern "C" fn log(r: *mut ngx_http_request_t) -> ngx_int_t {
     NGX_OK as ngx_int_t
 }
 
-/// Called as the header of an answer to a main request goes out.
+/// Whether the answer that is about to begin is to be counted at once.
 #[inline]
-pub fn header(r: &ngx_http_request_t, conf: &PolicyConf, decided: &Decided) {
+pub fn is_stream(r: &ngx_http_request_t) -> bool {
     // SAFETY: the accessor only reads.
-    if unsafe { canary_answer_is_stream(ptr::from_ref(r).cast_mut()) } != 0 {
-        Count { r, conf, decided, at_end: false }.count();
-    }
+    unsafe { canary_answer_is_stream(ptr::from_ref(r).cast_mut()) != 0 }
+}
+
+/// Called as the header of a stream goes out to a client.
+pub fn header(r: &ngx_http_request_t, conf: &PolicyConf, decided: &Decided) {
+    Count { r, conf, decided, at_end: false }.count_any();
 }
 
 struct Count<'r> {
@@ -69,7 +73,41 @@ struct Slots<'z> {
 }
 
 impl Count<'_> {
+    #[inline]
     fn count(&self) {
+        if !self.count_plain().unwrap_or_default() {
+            self.count_any();
+        }
+    }
+
+    /// What most requests are: the release that was decided has answered the only attempt, as it should. False: this one
+    /// is not, and nothing has been counted.
+    #[inline]
+    fn count_plain(&self) -> Option<bool> {
+        let [state] = self.states() else {
+            return Some(false);
+        };
+        // SAFETY: the accessor only reads.
+        let whole = || unsafe { canary_answer_is_whole(ptr::from_ref(self.r).cast_mut()) != 0 };
+        let is_plain = self.decided.counted.get() == 0
+            && self.decided.attempts()?.is_one()
+            && state.header_time != UNSET
+            && !self.conf.policy.is_failure(state.status)
+            && self.at_end
+            && whole();
+        if is_plain {
+            let slot = self.conf.shared.generation(self.decided.line)?;
+            let (milliseconds, reason) = (state.header_time as u64, reason_index(self.decided.reason));
+            slot.shard(worker()).count_plain(reason, self.r.headers_out.status, milliseconds);
+            slot.note_connected(now(), true);
+            self.decided.counted.set(REQUEST | 1);
+            self.judge((Outcome::Ok, milliseconds));
+        }
+        Some(is_plain)
+    }
+
+    #[inline(never)]
+    fn count_any(&self) {
         let counted = self.decided.counted.get();
         let states = self.states();
         if counted & REQUEST == 0 {
@@ -145,112 +183,8 @@ impl Count<'_> {
         }
     }
 
-    /// Counts fresh attempts, and returns what became of the request at the decided release.
-    fn count_attempts(
-        &self,
-        all: &[ngx_http_upstream_state_t],
-        fresh: &[ngx_http_upstream_state_t],
-    ) -> Option<(Outcome, u64)> {
-        let first = all.len() - fresh.len();
-        let mut last = self.decided.attempts().and_then(|attempts| {
-            // With no live server there is no entry.
-            let left = attempts.switches().find(|switch| switch.no_live && switch.from == self.decided.line);
-            left.map(|_| (Outcome::NoLive, 0))
-        });
-        for (index, state) in fresh.iter().enumerate() {
-            let Some((line, is_stale)) = self.line_of(all, first + index) else {
-                continue;
-            };
-            let Some(slots) = self.slots(line) else {
-                continue;
-            };
-            let (outcome, milliseconds) = self.outcome(state, is_stale, first + index + 1 == all.len(), line);
-            let shard = slots.generation.shard(worker());
-            shard.count_attempt(outcome);
-            if state.header_time != UNSET {
-                shard.count_ttfb(milliseconds);
-            }
-            self.note(&slots, line, outcome, state.connect_time != UNSET);
-            if line == self.decided.line && outcome != Outcome::Stale {
-                last = Some((outcome, milliseconds));
-            }
-        }
-        last
-    }
-
-    /// The line that an attempt went to, and whether it says nothing about it. `None`: it was none of ours.
-    fn line_of(&self, all: &[ngx_http_upstream_state_t], index: usize) -> Option<(usize, bool)> {
-        // An entry without a peer parts two rounds.
-        let (before, here) = all.get(..=index)?.split_at(index);
-        if here.iter().any(|state| state.peer.is_null()) {
-            return None;
-        }
-        let round = before.iter().rposition(|state| state.peer.is_null()).map_or(0, |parting| parting + 1);
-        match self.decided.attempts() {
-            Some(attempts) => {
-                let line = attempts.release_of(round, index)?;
-                Some((line, attempts.is_stale(round, index)))
-            }
-            None => Some((self.decided.line, false)),
-        }
-    }
-
-    /// How an attempt ended, and the milliseconds to the header of its answer or to its end.
-    fn outcome(
-        &self,
-        state: &ngx_http_upstream_state_t,
-        is_stale: bool,
-        is_last: bool,
-        line: usize,
-    ) -> (Outcome, u64) {
-        let ttfb = (state.header_time != UNSET).then_some(state.header_time as u64);
-        let attempt = Attempt { status: state.status, is_connected: state.connect_time != UNSET, ttfb };
-        let outcome = match Outcome::of(attempt, |status| self.conf.policy.is_failure(status)) {
-            _ if is_stale => Outcome::Stale,
-            // nginx names the upstream, not a server, when there was none to ask.
-            Outcome::Connect if self.names_upstream(state, line) => Outcome::NoLive,
-            Outcome::Ok if is_last && self.at_end && self.was_cut() => Outcome::Cut,
-            outcome => outcome,
-        };
-        let waited = if state.response_time == UNSET { 0 } else { state.response_time as u64 };
-        (outcome, ttfb.unwrap_or(waited))
-    }
-
-    fn was_cut(&self) -> bool {
-        // SAFETY: the accessor only reads.
-        unsafe { canary_answer_was_cut(self.r.upstream) != 0 }
-    }
-
-    #[cold]
-    fn names_upstream(&self, state: &ngx_http_upstream_state_t, line: usize) -> bool {
-        // SAFETY: names of peers and upstreams live as long as the request and the configuration.
-        unsafe { bytes(*state.peer) == bytes((*self.conf.upstreams[line]).host) }
-    }
-
-    /// What the driver has to know at once: runs of failed connections, and who is alive.
-    fn note(&self, slots: &Slots<'_>, line: usize, outcome: Outcome, is_connected: bool) {
-        let now = now();
-        if is_connected {
-            slots.generation.note_connected(now, !outcome.is_failure());
-        } else if outcome == Outcome::Connect {
-            self.connect_failed(slots, line, now);
-        }
-    }
-
-    /// When stable cannot be reached either, the others' runs say nothing about them.
-    #[cold]
-    fn connect_failed(&self, slots: &Slots<'_>, line: usize, now: Seconds) {
-        if self.conf.release_of(line) != crate::decision::STABLE {
-            return slots.generation.note_connect_failed(now);
-        }
-        for other in 0..self.conf.policy.releases.len() {
-            if let Some(Slots { generation, .. }) = self.slots(other) {
-                generation.end_connect_failures();
-            }
-        }
-    }
-
     /// Tells the judge what became of a user of the split.
+    #[inline]
     fn judge(&self, (outcome, milliseconds): (Outcome, u64)) {
         let (Reason::Split, Some(bucket), true) =
             (self.decided.reason, self.decided.bucket, self.conf.policy.is_judged())
@@ -260,6 +194,9 @@ impl Count<'_> {
         let Some(Slots { policy, generation }) = self.slots(self.decided.line) else {
             return;
         };
+        if !generation.heeds(self.decided.epoch) {
+            return;
+        }
         let slow = policy.slow_above(self.decided.release == crate::decision::STABLE);
         let is_slow = slow.map(|above| above > 0 && milliseconds >= above);
         // Who leaves early says nothing; who has waited long has seen a slow answer.

@@ -25,6 +25,9 @@ struct Driver {
     sat: Seconds,
 }
 
+/// Seconds after which what a driver has gathered is too old.
+const ADJOURNED: Seconds = 3;
+
 thread_local! {
     // A worker has one thread that serves.
     static DRIVER: RefCell<Driver> = RefCell::default();
@@ -33,14 +36,19 @@ thread_local! {
 
 /// Called as a process begins. Whether there is something to drive.
 pub fn start(cycle: *mut ngx_cycle_t) -> bool {
-    main_conf(cycle).is_some_and(|main| main.zone.is_some())
+    with_zone(cycle).is_some()
+}
+
+fn with_zone<'a>(cycle: *const ngx_cycle_t) -> Option<(&'a MainConf, &'a ZoneConf)> {
+    let main = main_conf(cycle)?;
+    Some((main, main.zone.as_ref()?))
 }
 
 pub fn tick() {
     // SAFETY: ngx_cycle is the cycle that this process serves; the others are set by nginx in this process.
     let (cycle, pid, is_leaving) =
         unsafe { (ngx_cycle, pid(), ngx_exiting != 0 || ngx_quit != 0 || ngx_terminate != 0) };
-    let Some((main, conf)) = main_conf(cycle).and_then(|main| Some((main, main.zone.as_ref()?))) else {
+    let Some((main, conf)) = with_zone(cycle) else {
         return;
     };
     let Some(zone) = conf.zone() else {
@@ -59,13 +67,16 @@ pub fn tick() {
 
 /// Called as a process ends.
 pub fn end(cycle: *mut ngx_cycle_t) {
-    let Some((main, conf)) = main_conf(cycle).and_then(|main| Some((main, main.zone.as_ref()?))) else {
+    let Some((main, conf)) = with_zone(cycle) else {
         return;
     };
+    // After a reload somebody else has the lease by now. As nginx ends nobody has: each worker that leaves saves, the
+    // last one all of it.
     if let Some(zone) = conf.zone()
-        && zone.header.lease.give_up(pid())
+        && zone.header.lease.take(pid(), milliseconds())
     {
         SAVING.with(|saving| saving.save_now(main, conf, &zone));
+        zone.header.lease.give_up(pid());
     }
 }
 
@@ -87,6 +98,10 @@ impl Driver {
         let now = now();
         if now == self.sat {
             return;
+        }
+        // Another worker has driven meanwhile, or the clock was set: what is open here compares times far apart.
+        if now < self.sat || now > self.sat + ADJOURNED {
+            self.courts.iter_mut().for_each(Court::adjourn);
         }
         self.sat = now;
         for (index, policy) in main.policies().enumerate() {

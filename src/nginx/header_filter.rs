@@ -36,7 +36,8 @@ pub fn install() {
 unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request whose header is about to go out.
     let request = unsafe { &mut *r };
-    let concerned = ptr::eq(request.main, r) && policy_of(request).is_some();
+    let concerned = ptr::eq(request.main, r)
+        && policy_of(request).is_some_and(|conf| conf.adds_headers || count::is_stream(request));
     let failed = concerned && fails(request);
     let next = NEXT.load(Ordering::Relaxed);
     if failed || next.is_null() {
@@ -60,7 +61,9 @@ fn answer(r: &mut ngx_http_request_t) -> Option<()> {
     let Some((conf, decided)) = known_decision(r) else {
         return Some(());
     };
-    count::header(r, conf, decided);
+    if count::is_stream(r) {
+        count::header(r, conf, decided);
+    }
     if !conf.adds_headers || r.headers_out.status < 200 {
         return Some(());
     }

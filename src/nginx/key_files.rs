@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::fs::Metadata;
-use std::io::{Error, ErrorKind, Read};
+use std::io::Error;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -15,9 +15,10 @@ use super::ext::{log_at, write_log};
 use super::worker::Worker;
 use crate::config::KeyFile;
 use crate::policy::KeyUser;
+use crate::regular_file;
 
-/// More than any set of keys; bytes.
-const LARGEST: u64 = 1 << 20;
+/// More than any set of keys; MiB.
+const LARGEST: u64 = 1;
 
 /// What tells one state of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,15 +50,7 @@ impl Watched {
 
 /// Reads a key file, with the state that it is in.
 pub fn read(path: &str) -> Result<(Vec<u8>, Stamp, u32), Error> {
-    let metadata = std::fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(Error::new(ErrorKind::InvalidInput, "it is no regular file"));
-    }
-    let mut text = Vec::new();
-    std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(Error::new(ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
-    }
+    let (text, metadata) = regular_file::read(Path::new(path), LARGEST)?;
     Ok((text, Stamp::of(&metadata), metadata.mode()))
 }
 

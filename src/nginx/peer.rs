@@ -5,15 +5,14 @@
 //! tries, so the peer shows what the release's balancer has left, and one more while there is another release.
 
 mod balancer;
+mod calls;
 
-use core::ffi::c_void;
 use core::ptr;
 
 use nginx_sys::*;
 
 use self::balancer::Balancer;
 use super::conf::PolicyConf;
-use super::guard::guard;
 use super::record::Decided;
 use super::shim::{canary_keep_nothing, canary_peer_is_stale};
 use crate::attempts::Attempts;
@@ -110,16 +109,16 @@ unsafe fn install(u: *mut ngx_http_upstream_t, peer: *mut Peer) {
     unsafe {
         let pc = &mut (*u).peer;
         pc.data = peer.cast();
-        pc.get = Some(get);
-        pc.free = Some(free);
+        pc.get = Some(calls::get);
+        pc.free = Some(calls::free);
         #[cfg(ngx_feature = "http_ssl")]
         {
-            pc.set_session = Some(set_session);
-            pc.save_session = Some(save_session);
+            pc.set_session = Some(calls::set_session);
+            pc.save_session = Some(calls::save_session);
         }
         #[cfg(nginx1_29_6)]
         {
-            pc.notify = (*peer).balancer.notify.and(Some(notify));
+            pc.notify = (*peer).balancer.notify.and(Some(calls::notify));
         }
     }
 }
@@ -259,47 +258,6 @@ impl Peer {
             attempts.stale(unsafe { self.count() } - 1);
         }
     }
-}
-
-unsafe extern "C" fn get(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
-    // SAFETY: nginx passes the connection and the data that `install` has set.
-    guard(NGX_ERROR as ngx_int_t, || unsafe { (*data.cast::<Peer>()).get(pc) })
-}
-
-unsafe extern "C" fn free(pc: *mut ngx_peer_connection_t, data: *mut c_void, state: ngx_uint_t) {
-    // SAFETY: as in get.
-    guard((), || unsafe { (*data.cast::<Peer>()).free(pc, state) });
-}
-
-#[cfg(ngx_feature = "http_ssl")]
-unsafe extern "C" fn set_session(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
-    // SAFETY: as in get; the balancer gets its own data.
-    guard(NGX_ERROR as ngx_int_t, || unsafe {
-        let balancer = &(*data.cast::<Peer>()).balancer;
-        balancer.set_session.map_or(NGX_OK as ngx_int_t, |set_session| set_session(pc, balancer.data))
-    })
-}
-
-#[cfg(ngx_feature = "http_ssl")]
-unsafe extern "C" fn save_session(pc: *mut ngx_peer_connection_t, data: *mut c_void) {
-    // SAFETY: as in set_session.
-    guard((), || unsafe {
-        let balancer = &(*data.cast::<Peer>()).balancer;
-        if let Some(save_session) = balancer.save_session {
-            save_session(pc, balancer.data);
-        }
-    });
-}
-
-#[cfg(nginx1_29_6)]
-unsafe extern "C" fn notify(pc: *mut ngx_peer_connection_t, data: *mut c_void, kind: ngx_uint_t) {
-    // SAFETY: as in set_session.
-    guard((), || unsafe {
-        let balancer = &(*data.cast::<Peer>()).balancer;
-        if let Some(notify) = balancer.notify {
-            notify(pc, balancer.data, kind);
-        }
-    });
 }
 
 const _: () = assert!(align_of::<FirstPeer>() <= NGX_ALIGNMENT && !core::mem::needs_drop::<FirstPeer>());

@@ -11,7 +11,7 @@ use super::ext::{log_at, write_log};
 use super::request::now;
 use super::worker::Worker;
 use super::zone::{SavedTo, ZoneConf};
-use crate::control::{Control, Reloaded};
+use crate::control::{Control, Reloaded, State};
 use crate::cookie_keys::CookieKeys;
 use crate::percent::Percent;
 use crate::state_file::{self, Found, SavedPolicy, StateFile};
@@ -27,7 +27,10 @@ pub fn run(cycle: *mut ngx_cycle_t) {
     };
     // SAFETY: the cycle's log is live.
     let log = unsafe { (*cycle).log };
-    let saved = read_state(conf, log);
+    // What a running nginx has goes first.
+    let zone = conf.zone().filter(|zone| !zone.is_new());
+    let is_running = zone.is_some() || conf.zone_before().is_some();
+    let saved = read_state(conf, is_running, log);
     // SAFETY: set once, as nginx starts.
     if unsafe { ngx_test_config } != 0 {
         check_directory(cycle, conf, log);
@@ -41,7 +44,7 @@ pub fn run(cycle: *mut ngx_cycle_t) {
 }
 
 /// `None`: there is no file yet, or none that can be used.
-fn read_state(conf: &ZoneConf, log: *mut ngx_log_t) -> Option<Box<StateFile>> {
+fn read_state(conf: &ZoneConf, is_running: bool, log: *mut ngx_log_t) -> Option<Box<StateFile>> {
     let SavedTo::File(path) = &conf.saved_to else {
         return None;
     };
@@ -49,8 +52,12 @@ fn read_state(conf: &ZoneConf, log: *mut ngx_log_t) -> Option<Box<StateFile>> {
         Found::Nothing => None,
         Found::Good(state) => Some(state),
         Found::Damaged(why) => {
+            let instead = match is_running {
+                true => "releases stay as they are",
+                false => "releases begin as the configuration has them",
+            };
             let message = format!(
-                "state file \"{path}\" is not used, {why}: releases begin as the file has them, and the state file is set aside at the next change"
+                "state file \"{path}\" is not used, {why}: {instead}, and it is set aside when the next one is written"
             );
             log_at(log, NGX_LOG_ERR, &message, &conf.place);
             None
@@ -93,7 +100,7 @@ fn foresee(conf: &PolicyConf, saved: Option<&StateFile>, log: *mut ngx_log_t) {
 }
 
 fn warn_of_moves(conf: &PolicyConf, reloaded: &Reloaded, what: &str, log: *mut ngx_log_t) {
-    if reloaded.moved > Percent::ZERO {
+    if reloaded.in_use && reloaded.moved > Percent::ZERO {
         let message = format!(
             "policy \"{}\": {what} {} of its users to another release: {}",
             conf.policy.name, reloaded.moved, reloaded.because
@@ -102,7 +109,7 @@ fn warn_of_moves(conf: &PolicyConf, reloaded: &Reloaded, what: &str, log: *mut n
     }
 }
 
-/// Where nobody is split, or everybody, there is nothing to compare.
+/// Where nobody is dealt to a release, or everybody, there is nothing to compare.
 fn warn_of_burst(conf: &PolicyConf, control: &Control, log: *mut ngx_log_t) {
     let policy = &conf.policy;
     if policy.rollback.is_none() {
@@ -112,13 +119,16 @@ fn warn_of_burst(conf: &PolicyConf, control: &Control, log: *mut ngx_log_t) {
         let Some(standing) = control.declared().get(control.line_of(name)) else {
             continue;
         };
-        if standing.weight == Percent::FULL {
-            let message = format!(
-                "release \"{}\" gets all users, so that stable has none to compare with: only \"burst\" watches it",
-                release.name
-            );
-            log_at(log, NGX_LOG_WARN, &message, &release.place);
-        }
+        let is_routed = policy.routes.iter().any(|route| route.release == name);
+        let why = match standing.weight {
+            Percent::FULL => "gets all users, so that stable has none to compare with",
+            Percent::ZERO if is_routed && standing.state == State::Up && standing.ramp.is_none() => {
+                "gets routed users alone, who are not compared with those of stable"
+            }
+            _ => continue,
+        };
+        let message = format!("release \"{}\" {why}: only \"burst\" watches it", release.name);
+        log_at(log, NGX_LOG_WARN, &message, &release.place);
     }
 }
 
@@ -126,6 +136,7 @@ fn start(main: &MainConf, conf: &ZoneConf, zone: &Zone<'_>, saved: Option<&State
     let before = conf.zone_before();
     if zone.is_new() {
         begin(zone, before.as_ref(), saved);
+        before.inspect(|before| before.header.lease.retire());
     }
     zone.begin_cycle();
     for policy in main.policies() {

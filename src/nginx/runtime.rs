@@ -18,7 +18,7 @@ use crate::events::{Event, Kind as EventKind};
 use crate::explain::{self, ExplainQuery, Explanation};
 use crate::failure::Failure;
 use crate::identity::Kind;
-use crate::judge::{self, Evidence};
+use crate::judge::Evidence;
 use crate::policy::Policy;
 use crate::zone::{Zone, events};
 
@@ -88,7 +88,7 @@ fn evidence(policy: &Policy, words: &[u64; Evidence::WORDS]) -> Option<EvidenceV
         fail: evidence.fail.e(),
         p50: evidence.p50.e(),
         p90: evidence.p90.e(),
-        threshold: judge::threshold(rollback.alpha, policy.releases.len() - 1),
+        threshold: rollback.evidence_needed(policy.releases.len()),
         blocks: evidence.blocks,
     })
 }
@@ -111,7 +111,7 @@ pub fn change(
         let slot = policy.shared.policy().ok_or_else(old)?;
         zone.publish(slot, &control).map_err(NotChanged::Failed)?;
         if let Some(slot) = change.cleared.and_then(|generation| zone.generation(generation)) {
-            slot.clear_judged();
+            slot.forget(control.epoch);
         }
         if let Some(slot) = change.rolled_back.and_then(|generation| zone.generation(generation)) {
             slot.rollbacks.fetch_add(1, Relaxed);

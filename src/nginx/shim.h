@@ -20,6 +20,9 @@ ngx_uint_t canary_header_is_sent(ngx_http_request_t *r);
 /* whether the answer that is about to begin may last long */
 ngx_uint_t canary_answer_is_stream(ngx_http_request_t *r);
 
+/* whether the client has been sent all that there was to send */
+ngx_uint_t canary_answer_is_whole(ngx_http_request_t *r);
+
 /* whether the answer broke off after it had begun */
 ngx_uint_t canary_answer_was_cut(ngx_http_upstream_t *u);
 

@@ -1,9 +1,11 @@
 //! The `lobechat_canary_zone` directive, and nginx's side of the shared memory: how it comes to be, its lock, and the
 //! zone of the configuration before when this one gets another.
 
+mod memory;
+
 use core::cell::Cell;
 use core::ffi::{c_char, c_void};
-use core::{ptr, slice};
+use core::ptr;
 
 use nginx_sys::*;
 
@@ -14,7 +16,7 @@ use super::request::now;
 use super::shim::canary_thread_pool;
 use super::{NGX_CONF_ERROR, NGX_CONF_OK, context_index};
 use crate::config::{ConfigError, Place, arity, quote};
-use crate::zone::{EVENTS, EventSlot, GenerationSlot, Header, LAYOUT, Layout, PolicySlot, Zone, policy_slot};
+use crate::zone::{Header, Layout, Zone, policy_slot};
 
 /// The zone of one configuration.
 pub struct ZoneConf {
@@ -207,29 +209,23 @@ impl ZoneConf {
                 larger(advised)
             ));
         }
-        self.before.set(before());
-        // SAFETY: the allocator is nginx's own; the memory comes zeroed, on a page of its own, and stays as long as the zone.
-        unsafe {
-            let header = ngx_slab_calloc(pool, layout.bytes()).cast::<Header>();
-            let header = header.as_ref().ok_or("the zone has no room for itself")?;
-            header.policies.store(layout.policies as u64, core::sync::atomic::Ordering::Relaxed);
-            header.generations.store(layout.generations as u64, core::sync::atomic::Ordering::Relaxed);
-            header.layout.store(LAYOUT, core::sync::atomic::Ordering::Release);
-            pool.data = ptr::from_ref(header).cast_mut().cast();
+        self.before.set(memory::before());
+        match memory::lay_out(pool, layout) {
+            true => Ok(()),
+            false => Err("the zone has no room for itself".to_owned()),
         }
-        Ok(())
     }
 
     /// The shared memory; `None` when another layout is in it.
     pub fn zone<'z>(&self) -> Option<Zone<'z>> {
         // SAFETY: the zone is mapped as long as its configuration, and requests and timers of that use it.
-        unsafe { view(&(*self.shm).shm) }
+        unsafe { memory::view(&(*self.shm).shm) }
     }
 
     /// The zone that the configuration before had, if it is another one.
     pub fn zone_before<'z>(&self) -> Option<Zone<'z>> {
         // SAFETY: nginx frees it after this configuration has been put in force.
-        unsafe { self.before.get().as_ref() }.map(parts)
+        unsafe { self.before.get().as_ref() }.map(memory::parts)
     }
 
     /// Runs `work` with the lock of the zone.
@@ -255,73 +251,6 @@ impl ZoneConf {
         write_log(unsafe { (*ngx_cycle).log }, level, message);
     }
 }
-
-/// The zone in a piece of shared memory, if it is one of ours.
-///
-/// # Safety
-/// The memory must be mapped, and stay so for `'z`.
-unsafe fn view<'z>(shm: &ngx_shm_t) -> Option<Zone<'z>> {
-    // SAFETY: nginx puts its allocator at the start of each zone. A foreign one may have anything as its data, so
-    // look only at what lies inside.
-    unsafe {
-        let pool = shm.addr.cast::<ngx_slab_pool_t>().as_ref()?;
-        let (start, at) = (shm.addr as usize, pool.data as usize);
-        let inside =
-            at > start && at + size_of::<Header>() <= start + shm.size && at % align_of::<Header>() == 0;
-        let header: &Header = if inside { &*pool.data.cast() } else { return None };
-        let counts = [&header.policies, &header.generations]
-            .map(|n| n.load(core::sync::atomic::Ordering::Relaxed) as usize);
-        let [policies, generations] = counts;
-        let ours = header.layout.load(core::sync::atomic::Ordering::Acquire) == LAYOUT
-            && policies < shm.size
-            && generations < shm.size
-            && at + (Layout { policies, generations }).bytes() <= start + shm.size;
-        ours.then(|| parts(header))
-    }
-}
-
-/// The parts behind a header, whose layout has been checked.
-fn parts<'z>(header: &'z Header) -> Zone<'z> {
-    let count =
-        |number: &core::sync::atomic::AtomicU64| number.load(core::sync::atomic::Ordering::Relaxed) as usize;
-    // SAFETY: the parts stand one after the other, each aligned as the sizes of those before are multiples of 64; all
-    // zero is a good value for atomics.
-    unsafe {
-        let policies = ptr::from_ref(header).add(1).cast::<PolicySlot>();
-        let policies = slice::from_raw_parts(policies, count(&header.policies));
-        let generations = slice::from_raw_parts(
-            policies.as_ptr_range().end.cast::<GenerationSlot>(),
-            count(&header.generations),
-        );
-        let events = slice::from_raw_parts(generations.as_ptr_range().end.cast::<EventSlot>(), EVENTS);
-        Zone { header, policies, generations, events }
-    }
-}
-
-/// The zone of the configuration that is in force while another is read; null for none of this layout.
-fn before() -> *const Header {
-    // SAFETY: at start nginx has a cycle without zones; later, the one in force, whose zones are mapped.
-    unsafe {
-        let mut part = &raw const (*ngx_cycle).shared_memory.part;
-        while let Some(zones) = part.as_ref() {
-            let zones_here = match zones.nelts {
-                0 => &[],
-                count => slice::from_raw_parts(zones.elts.cast::<ngx_shm_zone_t>(), count),
-            };
-            let ours =
-                zones_here.iter().filter(|zone| !zone.shm.addr.is_null()).find_map(|zone| view(&zone.shm));
-            if let Some(zone) = ours {
-                return zone.header;
-            }
-            part = zones.next;
-        }
-    }
-    ptr::null()
-}
-
-const _: () = assert!(
-    size_of::<Header>().is_multiple_of(64) && size_of::<crate::zone::PolicySlot>().is_multiple_of(64)
-);
 
 /// What a policy's slot is called.
 pub use policy_slot::name as slot_name;

@@ -1,22 +1,17 @@
 //! Reads the directives of a policy one by one, and checks what only the whole block shows. Used by the glue's
 //! block parser, by tests and by fuzz targets.
 
-use std::cell::RefCell;
+mod finish;
 
-use super::rollout::{self, Rollout};
-use super::shares::split;
+use super::KeyUser;
+use super::rollout;
 use super::words::{at, once, one_of, parse_flag};
-use super::{KeyUser, Policy};
-use crate::config::{
-    ConfigError, Environment, KeyFile, Place, VariableId, arity, is_name, quote, warn_if_open,
-};
+use crate::config::{Environment, KeyFile, Place, VariableId, arity, is_name, quote, warn_if_open};
 use crate::cookie_keys::CookieKeys;
 use crate::hash::{HashMode, Salt};
 use crate::identity::Identity;
-use crate::in_force::InForce;
 use crate::inputs::InputNames;
 use crate::release::Release;
-use crate::remember::Remember;
 use crate::route::Route;
 use crate::set_cookie;
 use crate::user::UserSources;
@@ -113,7 +108,10 @@ impl PolicyBuilder {
             b"user" => {
                 let users =
                     UserSources::parse(words, &self.name, &self.visitor_cookie, &mut self.names, env)?;
-                self.user_text = words.join(&0);
+                // How long a cookie keeps an id deals nobody anew.
+                let sources: Vec<&[u8]> =
+                    words.iter().filter(|word| !word.starts_with(b"keep=")).copied().collect();
+                self.user_text = sources.join(&0);
                 once("user", &mut self.users, users)
             }
             b"salt" => match words {
@@ -214,105 +212,5 @@ impl PolicyBuilder {
         }
         self.releases.push(release);
         Ok(())
-    }
-
-    /// Checks what only the whole block shows.
-    pub fn finish(mut self, env: &mut dyn Environment) -> Result<Policy, ConfigError> {
-        if self.releases.is_empty() {
-            let message = format!(
-                "no release in policy \"{}\": declare one with \"release stable upstream;\"",
-                self.name
-            );
-            return Err(ConfigError::at(&self.place, message));
-        }
-        let split = split(&self.name, self.hash.unwrap_or_default(), &self.releases)?;
-        let declared = InForce::new(split, self.releases.iter().map(|release| release.state));
-        let routes: Vec<Route> = std::mem::take(&mut self.routes)
-            .into_iter()
-            .map(|(route, place)| resolve(route, &place, &self.releases))
-            .collect::<Result<_, _>>()?;
-        let Rollout { fallback, rollback, ramps, needs_state } =
-            std::mem::take(&mut self.rollout).finish(&self.releases)?;
-        self.check_claims(env)?;
-        let users = match self.users.take() {
-            Some(users) => users,
-            None => {
-                let identity = !self.identities.is_empty();
-                UserSources::default_for(identity, &self.visitor_cookie, &mut self.names)?
-            }
-        };
-        let remember = routes.iter().any(|route| route.remember.is_some());
-        let remember = remember.then(|| Remember::new(&self.name, &mut self.names));
-        let (cookie_keys, random_key) = match self.cookie_keys.take() {
-            Some(keys) => (keys, None),
-            None if remember.is_none() && users.keep().is_none() => (CookieKeys::default(), None),
-            None => self.random_keys(env)?,
-        };
-        let salt = self.salt.unwrap_or_else(|| Salt::new(self.name.as_bytes()));
-        let dealt = salt.pseudonym(&[&[declared.split.mode() as u8], &self.user_text[..]].concat());
-        Ok(Policy {
-            users,
-            salt,
-            expose: self.expose.unwrap_or_default(),
-            name: self.name,
-            visitor_cookie: self.visitor_cookie,
-            releases: self.releases,
-            routes,
-            names: self.names,
-            declared,
-            fallback,
-            rollback,
-            ramps,
-            needs_state,
-            dealt,
-            identities: self.identities,
-            claim_variables: self.claim_variables,
-            remember,
-            random_key,
-            cookie_keys: RefCell::new(cookie_keys),
-            key_files: self.key_files,
-        })
-    }
-
-    fn check_claims(&self, env: &mut dyn Environment) -> Result<(), ConfigError> {
-        match &self.first_claim {
-            Some(place) if self.identities.is_empty() => {
-                let message = format!(
-                    "a claim is read here, but policy \"{}\" has no identity that it could come from: add one with \"identity jwt keys=file;\", \"identity better_auth secret=file;\" or \"identity authjs secret=file;\"",
-                    self.name
-                );
-                Err(ConfigError::at(place, message))
-            }
-            None if !self.identities.is_empty() && self.users.is_some() => {
-                env.warn(&format!("policy \"{}\" has an identity, but reads no claim of it", self.name));
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn random_keys(&self, env: &mut dyn Environment) -> Result<(CookieKeys, Option<[u8; 32]>), ConfigError> {
-        env.warn(&format!(
-            "policy \"{}\" has \"remember=\" or \"keep=\", but no \"cookie_key\": no other nginx can read its cookies, and without a state file they end when nginx restarts",
-            self.name
-        ));
-        let key = env.random_key()?;
-        Ok((CookieKeys::random(&key)?, Some(key)))
-    }
-}
-
-fn resolve(route: Route<Box<[u8]>>, place: &Place, releases: &[Release]) -> Result<Route, ConfigError> {
-    match releases.iter().position(|release| *release.name.as_bytes() == *route.release) {
-        Some(release) => Ok(route.resolve(release)),
-        None => {
-            let known: Vec<_> = releases.iter().map(|release| release.name.as_str()).collect();
-            let message = format!(
-                "unknown release {} in route {}: the policy has {}",
-                quote(&route.release),
-                quote(&route.text),
-                known.join(", ")
-            );
-            Err(ConfigError::at(place, message))
-        }
     }
 }

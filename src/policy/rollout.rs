@@ -1,11 +1,13 @@
 //! The directives that say what happens to releases as time goes on: `fallback`, `rollback` and `ramp`. Used by the builder.
 
+use super::shares::check_ramp;
 use super::words::once;
 use crate::config::{ConfigError, Place, quote};
 use crate::fallback::{Fallback, Names};
+use crate::hash::HashMode;
 use crate::percent::Percent;
 use crate::ramp::Ramp;
-use crate::release::Release;
+use crate::release::{Release, index_of};
 use crate::rollback::Rollback;
 
 /// The lines, before all releases are known.
@@ -44,7 +46,7 @@ impl Lines {
         Ok(())
     }
 
-    pub fn finish(self, releases: &[Release]) -> Result<Rollout, ConfigError> {
+    pub fn finish(self, mode: HashMode, releases: &[Release]) -> Result<Rollout, ConfigError> {
         let fallback = Fallback::resolve(self.fallback, releases)?;
         let (rollback, rollback_place) = match self.rollback {
             Some((Some(rollback), place)) => (Some(rollback), Some(place)),
@@ -60,22 +62,20 @@ impl Lines {
             );
             return Err(ConfigError::at(&release.place, message));
         }
-        let ramps = self.ramps.into_iter().map(|(name, ramp, place)| resolve(&name, ramp, &place, releases));
-        let ramps = ramps.collect::<Result<_, _>>()?;
+        let mut ramps = Vec::new();
+        let mut grown = releases.to_vec();
+        for (name, ramp, place) in self.ramps {
+            let ramp = resolve(&name, ramp, &place, releases)?;
+            grown[ramp.release].weight = ramp.end();
+            check_ramp(mode, &ramp, &grown).map_err(|message| ConfigError::at(&place, message))?;
+            ramps.push(ramp);
+        }
         Ok(Rollout { fallback, rollback, ramps, needs_state })
     }
 }
 
 fn resolve(name: &[u8], ramp: Ramp, place: &Place, releases: &[Release]) -> Result<Ramp, ConfigError> {
-    let Some(line) = releases.iter().position(|release| release.name.as_bytes() == name) else {
-        let known: Vec<_> = releases.iter().map(|release| release.name.as_str()).collect();
-        let message = format!(
-            "unknown release {} in \"ramp\" directive: the policy has {}",
-            quote(name),
-            known.join(", ")
-        );
-        return Err(ConfigError::at(place, message));
-    };
+    let line = index_of(releases, name, "in \"ramp\" directive").map_err(|e| ConfigError::at(place, e))?;
     let release = &releases[line];
     let name = &release.name;
     let wrong = match () {

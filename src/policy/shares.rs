@@ -4,6 +4,7 @@ use crate::config::ConfigError;
 use crate::control::State;
 use crate::hash::HashMode;
 use crate::percent::Percent;
+use crate::ramp::Ramp;
 use crate::release::Release;
 use crate::split::{Anchor, Share, Split, SplitError};
 
@@ -16,6 +17,21 @@ pub fn split(name: &str, mode: HashMode, releases: &[Release]) -> Result<Split, 
     };
     let shares: Vec<Share> = releases.iter().enumerate().skip(1).map(share).collect();
     Split::new(mode, &shares).map_err(|error| explain(&error, name, releases))
+}
+
+/// Whether a ramp can come to its end beside the weights of `releases`. The error is a sentence.
+pub fn check_ramp(mode: HashMode, ramp: &Ramp, releases: &[Release]) -> Result<(), String> {
+    let (name, end) = (&releases[ramp.release].name, ramp.end());
+    let part = ramp.steps.iter().find(|(step, _)| mode == HashMode::Unleash && !step.is_whole());
+    if let Some((step, _)) = part {
+        return Err(format!(
+            "the ramp of release \"{name}\" needs whole percents, not {step}: \"hash unleash\" knows no others"
+        ));
+    }
+    split("", mode, releases).map(drop).map_err(|error| {
+        let message = error.message;
+        format!("the ramp of release \"{name}\" cannot come to {end} beside the others: {message}")
+    })
 }
 
 fn explain(error: &SplitError, policy: &str, releases: &[Release]) -> ConfigError {

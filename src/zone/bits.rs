@@ -4,10 +4,8 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::Numbers;
-use crate::hash::BUCKETS;
 
-/// Words of 64 buckets.
-pub const WORDS: usize = (BUCKETS as usize).div_ceil(64);
+pub use crate::judge::WORDS;
 
 /// A copy, for the judge.
 pub type Words = [u64; WORDS];

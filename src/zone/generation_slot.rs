@@ -5,8 +5,10 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::Numbers;
 use super::bits::Bits;
+use super::tenancy::{Slot, Tenancy};
 use crate::counts::{BINS, CODES, Counts, OUTCOMES, Outcome, REASONS, Ttfb};
 use crate::duration::Seconds;
+use crate::generation::Generation;
 use crate::judge::Evidence;
 
 /// As many as workers usually are; more share them.
@@ -15,10 +17,8 @@ pub const SHARDS: usize = 16;
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct GenerationSlot {
-    /// 0: free.
-    pub generation: AtomicU64,
-    pub cycle: AtomicU64,
-    pub seen: AtomicU64,
+    /// Owned by a generation.
+    tenancy: Tenancy,
     pub rollbacks: AtomicU64,
     /// Attempts in a row that failed before the connection stood.
     pub connect_failures: AtomicU64,
@@ -27,6 +27,8 @@ pub struct GenerationSlot {
     /// Seconds since 1970 at which a connection stood, and at which an attempt was answered.
     pub connected: AtomicU64,
     pub answered: AtomicU64,
+    /// The epoch of the last reset: what was decided before it, and ends after it, says nothing any more.
+    heeded_since: AtomicU64,
     /// Judged requests, one for each bucket and block, and how many there were when the ramp's step began.
     pub judged: AtomicU64,
     judged_before: AtomicU64,
@@ -75,9 +77,13 @@ impl Shard {
         self.attempts.count(outcome as usize);
     }
 
+    /// A request that was answered at the first attempt.
     #[inline]
-    pub fn count_skew(&self) {
-        self.skew.fetch_add(1, Relaxed);
+    pub fn count_plain(&self, reason: usize, status: usize, milliseconds: u64) {
+        self.count_request(reason);
+        self.count_response(status);
+        self.count_attempt(Outcome::Ok);
+        self.count_ttfb(milliseconds);
     }
 
     #[inline]
@@ -108,12 +114,14 @@ impl GenerationSlot {
             responses: core::array::from_fn(|index| sum(&|shard| &shard.responses[index])),
             attempts: core::array::from_fn(|index| sum(&|shard| &shard.attempts[index])),
             skew: sum(&|shard| &shard.skew),
-            ttfb: Ttfb {
-                bins: (0..BINS).map(|index| sum(&|shard| &shard.ttfb[index])).collect(),
-                sum: sum(&|shard| &shard.ttfb_sum),
-            },
+            ttfb: Ttfb { bins: self.ttfb_bins().to_vec(), sum: sum(&|shard| &shard.ttfb_sum) },
             rollbacks: self.rollbacks.load(Relaxed),
         }
+    }
+
+    /// The times to first byte, over all workers.
+    pub fn ttfb_bins(&self) -> [u64; BINS] {
+        core::array::from_fn(|bin| self.shards.iter().map(|shard| shard.ttfb[bin].load(Relaxed)).sum())
     }
 
     /// Adds what a snapshot has, in a slot that is new.
@@ -135,11 +143,6 @@ impl GenerationSlot {
     /// Under the lock.
     pub fn begin_step(&self) {
         self.judged_before.store(self.judged.load(Relaxed), Relaxed);
-    }
-
-    /// When the generation was last in a file.
-    pub fn last_seen(&self) -> Seconds {
-        self.seen.load(Relaxed)
     }
 
     /// A connection stood, and perhaps was answered.
@@ -183,16 +186,39 @@ impl GenerationSlot {
         }
     }
 
-    /// Forgets what the judge knows.
-    pub fn clear_judged(&self) {
+    /// Whether a request that was decided at this epoch says something of the release as it is now.
+    #[inline]
+    pub fn heeds(&self, epoch: u64) -> bool {
+        epoch >= self.heeded_since.load(Relaxed)
+    }
+
+    /// Forgets what the judge knows, and will not hear of what was decided before this epoch.
+    pub fn forget(&self, epoch: u64) {
+        self.heeded_since.store(epoch, Relaxed);
+        self.clear_judged();
+    }
+
+    fn clear_judged(&self) {
         self.evidence.store(&[0; Evidence::WORDS]);
         self.connect_failures.store(0, Relaxed);
         let bits = self.slow.iter().chain(&self.this_hour).chain(&self.earlier);
         bits.chain([&self.active, &self.failed]).for_each(Bits::clear);
     }
 
-    pub(super) fn clear(&self) {
+    /// `None`: the slot is free.
+    pub fn generation(&self) -> Option<Generation> {
+        Generation::from_word(self.tenancy.owner())
+    }
+}
+
+impl Slot for GenerationSlot {
+    fn tenancy(&self) -> &Tenancy {
+        &self.tenancy
+    }
+
+    fn clear(&self) {
         self.clear_judged();
+        self.heeded_since.store(0, Relaxed);
         let own = [&self.rollbacks, &self.connected, &self.answered, &self.judged, &self.judged_before];
         own.into_iter().chain(self.shards.iter().flat_map(Shard::numbers)).for_each(|n| n.store(0, Relaxed));
     }
@@ -225,6 +251,17 @@ mod tests {
         let copy = GenerationSlot::default();
         copy.add(&counts);
         assert_eq!(copy.counts(), counts);
+    }
+
+    #[test]
+    fn what_was_decided_before_a_reset_is_not_heeded() {
+        let slot = GenerationSlot::default();
+        assert!(slot.heeds(0));
+        slot.judged(3, true, [false; 2]);
+        slot.note_connect_failed(5);
+        slot.forget(7);
+        assert!(!slot.heeds(6) && slot.heeds(7) && slot.heeds(8));
+        assert_eq!((slot.failed.take()[0], slot.connect_failures.load(Relaxed)), (0, 0));
     }
 
     #[test]

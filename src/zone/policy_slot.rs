@@ -8,8 +8,9 @@ use openssl::sha::sha256;
 
 use super::Numbers;
 use super::events::Text;
-use crate::duration::Seconds;
+use super::tenancy::{Slot, Tenancy};
 use crate::failure::Failure;
+use crate::hash::first_word;
 use crate::identity::Kind;
 
 /// The longest control, in bytes.
@@ -23,10 +24,8 @@ const PAIRS: usize = 32;
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct PolicySlot {
-    /// See [`name`]; 0: free.
-    pub name: AtomicU64,
-    pub cycle: AtomicU64,
-    pub seen: AtomicU64,
+    /// Owned by [`name`].
+    tenancy: Tenancy,
     /// The epoch of the control in force, and in the lowest bit which of the two texts it is.
     published: AtomicU64,
     /// The last epoch that the state file has.
@@ -42,7 +41,7 @@ pub struct PolicySlot {
 
 /// The name of a policy as slots have it.
 pub fn name(policy: &str) -> u64 {
-    sha256(policy.as_bytes()).iter().take(8).fold(0, |word, &byte| word << 8 | u64::from(byte)).max(1)
+    first_word(&sha256(policy.as_bytes())).max(1)
 }
 
 impl PolicySlot {
@@ -128,17 +127,18 @@ impl PolicySlot {
     pub fn slow_above(&self, stable: bool) -> [u64; 2] {
         self.slow[usize::from(!stable)].load()
     }
+}
 
-    pub(super) fn clear(&self) {
+impl Slot for PolicySlot {
+    fn tenancy(&self) -> &Tenancy {
+        &self.tenancy
+    }
+
+    fn clear(&self) {
         self.published.store(0, Relaxed);
         self.persisted.store(0, Relaxed);
         let numbers = self.identity_failures.iter().chain(self.pairs.iter()).chain(self.fallbacks.iter());
         numbers.chain(self.slow.iter().flat_map(|slow| slow.iter())).for_each(|n| n.store(0, Relaxed));
-    }
-
-    /// When its policy was last in a file.
-    pub fn last_seen(&self) -> Seconds {
-        self.seen.load(Relaxed)
     }
 }
 

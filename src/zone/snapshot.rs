@@ -32,7 +32,7 @@ impl Zone<'_> {
         let generations = control.generations.iter().map(|standing| standing.generation);
         let saved =
             generations.filter_map(|generation| Some((generation, self.generation(generation)?.saved())));
-        let of = |index: usize| Generation::from_word(self.generations.get(index)?.generation.load(Relaxed));
+        let of = |index: usize| self.generations.get(index)?.generation();
         let fallbacks = slot.fallbacks().filter_map(|(from, to, count)| Some((of(from)?, of(to)?, count)));
         Some(SavedPolicy {
             generations: saved.collect(),
@@ -62,8 +62,13 @@ impl Zone<'_> {
         }
     }
 
-    /// Events of before, with numbers of their own. Under the lock.
+    /// Events of before, in a zone that has none. Numbers go on where they were, as readers ask for what comes after the last
+    /// one that they have seen. Under the lock.
     pub fn restore_events(&self, events: &[serde_json::Value]) {
+        let last = events.last().and_then(|event| event.get("seq")?.as_u64());
+        if let Some(before) = last.and_then(|last| last.checked_sub(events.len() as u64)) {
+            self.header.last_event.store(before, Relaxed);
+        }
         for event in events {
             self.add_event(|sequence| {
                 let mut event = event.clone();
@@ -83,5 +88,23 @@ impl GenerationSlot {
             judged: self.judged_in_step(),
             evidence: self.evidence.load().to_vec(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::EVENTS;
+    use super::super::testing::Memory;
+
+    #[test]
+    fn numbers_of_events_go_on() {
+        let (before, after) = (Memory::new(0, 0), Memory::new(0, 0));
+        let event = |sequence: u64| format!("{{\"seq\":{sequence},\"text\":\"x\"}}").into_bytes();
+        (0..EVENTS + 9).for_each(|_| before.zone().add_event(event));
+        let saved = before.zone().snapshot(&[], Default::default(), 7).events;
+        after.zone().restore_events(&saved);
+        assert_eq!(after.zone().events_after(0), before.zone().events_after(0));
+        after.zone().add_event(event);
+        assert_eq!(after.zone().events_after(EVENTS as u64 + 9)[0].0, EVENTS as u64 + 10);
     }
 }

@@ -58,6 +58,9 @@ impl<'z> Zone<'z> {
             }
             generations.push(claimed);
         }
+        for generation in &reloaded.steps_began {
+            self.generation(*generation).into_iter().for_each(GenerationSlot::begin_step);
+        }
         if let Some(saved) = saved.filter(|_| is_new) {
             self.restore_fallbacks(slot, &saved.fallbacks);
         }

@@ -169,6 +169,13 @@ impl Connection {
         Ok(Response { status: parsed.code.unwrap_or(0), headers, body: Vec::new() })
     }
 
+    /// The next answer, to whatever has been written.
+    pub fn read_answer(&mut self) -> io::Result<Response> {
+        let mut response = self.read_head()?;
+        self.read_body(&mut response)?;
+        Ok(response)
+    }
+
     fn read_body(&mut self, response: &mut Response) -> io::Result<()> {
         if response.status < 200 || [204, 304].contains(&response.status) {
             return Ok(());

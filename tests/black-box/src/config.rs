@@ -25,8 +25,10 @@ pub struct Config {
     listen: String,
     log_level: &'static str,
     user: &'static str,
+    pub(crate) daemon: bool,
     pub(crate) environment: Vec<(String, String)>,
     files: Vec<(String, Vec<u8>)>,
+    directories: Vec<String>,
     pub(crate) expected: Vec<String>,
 }
 
@@ -55,8 +57,10 @@ impl Config {
             listen: "listen 127.0.0.1:@PORT@;".to_owned(),
             log_level: "notice",
             user: "root",
+            daemon: false,
             environment: Vec::new(),
             files: Vec::new(),
+            directories: Vec::new(),
             expected: Vec::new(),
         }
     }
@@ -117,6 +121,12 @@ impl Config {
         self.workers(0)
     }
 
+    /// `daemon on`: a binary upgrade asks for a master that its first parent has left.
+    pub fn daemon(mut self) -> Config {
+        self.daemon = true;
+        self
+    }
+
     /// Workers that run as this user, where the tests run as root.
     pub fn user(mut self, name: &'static str) -> Config {
         self.user = name;
@@ -137,6 +147,12 @@ impl Config {
     /// A file in the test's directory, written before nginx starts.
     pub fn file(mut self, name: &str, content: impl AsRef<[u8]>) -> Config {
         self.files.push((name.to_owned(), content.as_ref().to_vec()));
+        self
+    }
+
+    /// A directory in the test's directory, which everybody may write.
+    pub fn directory(mut self, name: &str) -> Config {
+        self.directories.push(name.to_owned());
         self
     }
 
@@ -170,6 +186,11 @@ impl Config {
             // Where an nginx without a path of its own writes its access log.
             std::fs::create_dir_all(dir.join("logs")).unwrap();
         }
+        for name in &self.directories {
+            let directory = dir.join(name);
+            std::fs::create_dir_all(&directory).unwrap();
+            std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o777)).unwrap();
+        }
         for (name, content) in &self.files {
             std::fs::write(dir.join(name), content).unwrap();
         }
@@ -191,7 +212,8 @@ impl Config {
         };
         let top = format!(
             "{}{}worker_processes {};\nerror_log @DIR@/error.log {};\n",
-            preamble_for(self.user),
+            preamble_for(self.user)
+                .replace("daemon off", if self.daemon { "daemon on" } else { "daemon off" }),
             self.main,
             self.workers.max(1),
             self.log_level

@@ -11,12 +11,13 @@ use crate::tools;
 const LEFT_OUT: [&str; 5] = ["load_module", "user", "pid", "daemon", "error_log"];
 
 /// Where an example's paths lie in the test's directory.
-const PATHS: [(&str, &str); 6] = [
+const PATHS: [(&str, &str); 7] = [
     ("/etc/nginx/", "@DIR@/"),
     ("/etc/ssl/", "@DIR@/"),
     ("/run/secrets/", "@DIR@/"),
     ("/var/log/nginx/", "@DIR@/"),
     ("/var/cache/nginx/", "@DIR@/"),
+    ("/var/lib/nginx/", "@DIR@/"),
     ("/usr/share/nginx/", "@DIR@/"),
 ];
 
@@ -93,6 +94,11 @@ fn provide(dir: &Path, text: &str) {
         let path = Path::new(path);
         if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("_secret")) {
             secret(path, "a secret of the application, long enough");
+        }
+        // nginx writes it itself, into a directory that is there.
+        if path.file_name().is_some_and(|name| name == "state.json") {
+            std::fs::create_dir_all(path.parent().expect("a parent")).unwrap();
+            continue;
         }
         if path.exists() || path.extension().is_none() || path.to_string_lossy().contains('$') {
             continue;

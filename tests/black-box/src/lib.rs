@@ -1,15 +1,19 @@
 //! What the black-box tests share: a real nginx in a temporary directory, a small HTTP client and backends
 //! that behave as no nginx does. Used by tests/suite only; never names the crate under test.
 
+pub mod api;
 pub mod backend;
 pub mod client;
 pub mod config;
+pub mod crowd;
 pub mod dns;
 pub mod example;
 pub mod gateway;
 pub mod load;
 pub mod lobechat;
 pub mod nginx;
+pub mod rollout;
+pub mod state;
 pub mod token;
 pub mod tools;
 pub mod vectors;

@@ -49,6 +49,8 @@ impl Flavour {
 
 pub struct Nginx {
     child: Child,
+    /// The master, once it has left the process that was started.
+    daemon: Option<u32>,
     dir: TempDir,
     ports: Vec<u16>,
     expected: Vec<String>,
@@ -62,8 +64,8 @@ impl Nginx {
             let (dir, mut ports) = (temp_dir(), Vec::new());
             config.write(dir.path(), &mut ports);
             let child = spawn(dir.path(), &config.environment);
-            let mut nginx = Nginx { child, dir, ports, expected: config.expected.clone() };
-            match nginx.wait_until_ready(config.workers_wanted()) {
+            let mut nginx = Nginx { child, daemon: None, dir, ports, expected: config.expected.clone() };
+            match nginx.wait_until_ready(&config) {
                 Ok(()) => return nginx,
                 // Somebody else took the port.
                 Err(log) if log.contains("Address already in use") && attempts < 3 => {
@@ -75,14 +77,20 @@ impl Nginx {
     }
 
     /// Waits for the pid file, which nginx writes once it listens everywhere, and for the workers.
-    fn wait_until_ready(&mut self, workers: usize) -> Result<(), String> {
+    fn wait_until_ready(&mut self, config: &Config) -> Result<(), String> {
         wait_for("nginx to start", || {
-            if self.child.try_wait().unwrap().is_some() {
-                return Some(Err(self.file("stderr.log") + &self.error_log()));
+            match self.child.try_wait().unwrap() {
+                Some(status) if config.daemon && status.success() => {
+                    self.daemon = self.file("nginx.pid").trim().parse().ok();
+                    return self.daemon.map(|_| Ok(()));
+                }
+                Some(_) => return Some(Err(self.file("stderr.log") + &self.error_log())),
+                None => {}
             }
-            (self.file("nginx.pid").trim() == self.master_pid().to_string()).then_some(Ok(()))
+            let is_there = !config.daemon && self.file("nginx.pid").trim() == self.master_pid().to_string();
+            is_there.then_some(Ok(()))
         })?;
-        wait_for("the workers", || (self.worker_pids().len() == workers).then_some(()));
+        wait_for("the workers", || (self.worker_pids().len() == config.workers_wanted()).then_some(()));
         Ok(())
     }
 
@@ -146,7 +154,7 @@ impl Nginx {
     }
 
     pub fn master_pid(&self) -> u32 {
-        self.child.id()
+        self.daemon.unwrap_or_else(|| self.child.id())
     }
 
     /// The workers that the master started and has not seen exit, by its notices in error.log.
@@ -202,14 +210,21 @@ impl Nginx {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    fn is_gone(&mut self) -> bool {
+        match self.daemon {
+            Some(pid) => !is_running(pid),
+            None => self.child.try_wait().unwrap().is_some(),
+        }
+    }
+
     fn stop(&mut self) {
-        if self.child.try_wait().unwrap().is_some() {
+        if self.is_gone() {
             return;
         }
         signal(self.master_pid(), Signal::TERM);
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
-            if self.child.try_wait().unwrap().is_some() {
+            if self.is_gone() {
                 return;
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -260,6 +275,11 @@ pub fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }
+}
+
+/// Whether a process is there and has not ended: one that nobody has waited for has no command line any more.
+pub fn is_running(pid: u32) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
 /// A port that is free now, below the range that the kernel gives to outgoing connections.

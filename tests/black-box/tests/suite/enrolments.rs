@@ -268,3 +268,21 @@ fn forged_foreign_and_stale_ids_are_ignored() {
     std::thread::sleep(std::time::Duration::from_millis(2100));
     assert_eq!(ask(&nginx, &value), None);
 }
+
+#[test]
+fn a_rollback_ends_enrolments_and_after_a_reset_the_route_enrols_again() {
+    let nginx = config("", TESTERS).server(&black_box::api::location("write")).start();
+    let ended = enrol(&nginx);
+    let canary = "v1/policies/default/releases/canary";
+    nginx.api_ok("POST", &format!("{canary}/rollback"), "");
+    let page = || Request::navigation("/").cookie(format!("{ended}; uid=u1"));
+    assert_eq!(nginx.fetch(page()).text(), "a");
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    nginx.api_ok("POST", &format!("{canary}/reset"), "");
+    assert_eq!(nginx.fetch(page()).text(), "a", "it stays ended");
+    let again = nginx.fetch(tester().cookie(&ended));
+    assert_eq!(decided(&again), ("b".to_owned(), "route"));
+    let renewed = format!("lobechat_remember={}", again.cookie("lobechat_remember").expect("a new one"));
+    let page = nginx.fetch(Request::navigation("/").cookie(&renewed));
+    assert_eq!(decided(&page), ("b".to_owned(), "remembered"));
+}

@@ -104,3 +104,43 @@ fn cookies(session: &Value) -> String {
     let pair = |pair: &Value| format!("{}={}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap());
     session["cookies"].as_array().unwrap().iter().map(pair).collect::<Vec<_>>().join("; ")
 }
+
+/// Steered without a reload, and stable answers what the canary does not.
+#[test]
+fn runtime() {
+    let [stable, _] = backends();
+    let canary = Backend::start(|mut peer| {
+        while let Some(request) = peer.request() {
+            let status = if request.line.contains(" /ill ") { "503 Service Unavailable" } else { "200 OK" };
+            peer.answer(status, "Content-Type: text/html\r\n", "canary");
+        }
+    });
+    let nginx = example::config("runtime.conf", [stable.port, canary.port]).directory("canary").start();
+    let fetch = |target| nginx.fetch(Request::get(target).cookie("release_channel=canary"));
+    assert_eq!(
+        (nginx.fetch(Request::get("/")).text(), fetch("/").text()),
+        ("stable".into(), "canary".into())
+    );
+    let saved = fetch("/ill");
+    assert_eq!((saved.text().as_str(), saved.header("X-LobeChat-Release")), ("stable", Some("stable")));
+    let change = Request::new("PATCH", "/canary/v1/policies/chat")
+        .header("Content-Type", "application/json")
+        .body(r#"{"weights":{"canary":"5%"}}"#);
+    let policy: Value = serde_json::from_str(&nginx.fetch(change).text()).unwrap();
+    assert_eq!((&policy["releases"][1]["weight"], &policy["persisted"]), (&"5%".into(), &true.into()));
+}
+
+#[test]
+fn ramp() {
+    let backends = backends();
+    let nginx = example::config("ramp.conf", backends.each_ref().map(|backend| backend.port))
+        .directory("canary")
+        .file("canary.htpasswd", "admin:{PLAIN}secret\n")
+        .start();
+    let policies = || Request::get("/canary/v1/policies/chat");
+    assert_eq!(nginx.fetch(policies()).status, 401);
+    let policy = nginx.fetch(policies().header("Authorization", "Basic YWRtaW46c2VjcmV0")).text();
+    let policy: Value = serde_json::from_str(&policy).unwrap();
+    let canary = &policy["releases"][1];
+    assert_eq!((&canary["weight"], &canary["ramp"]["state"]), (&"1%".into(), &"running".into()));
+}

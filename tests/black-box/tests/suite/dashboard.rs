@@ -1,0 +1,37 @@
+//! The dashboard in a real Chromium: starts nginx with traffic for tests/browser/dashboard.mjs, which looks and clicks.
+//! TEST_BROWSER=yes asks for it: it needs `scripts/setup browser` and, once, `npm ci` in tests/browser.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use black_box::Config;
+
+#[test]
+fn shows_and_changes_what_the_api_says() {
+    if std::env::var_os("TEST_BROWSER").is_none_or(|value| value.is_empty()) {
+        eprintln!("skipped: TEST_BROWSER is not set");
+        return;
+    }
+    let nginx = Config::new()
+        .workers(2)
+        .releases(&["a", "b"])
+        .http("lobechat_canary_zone lobechat_canary:1m state=@DIR@/state.json;")
+        .server(
+            "location /canary/ { lobechat_canary_api write; }
+             location / {
+                 lobechat_canary chat {
+                     release stable a version=2.1.25; release canary b version=2.1.26 weight=10%;
+                     user cookie:uid; salt dashboard; rollback on;
+                 }
+                 proxy_pass http://lobechat_canary;
+             }",
+        )
+        .start();
+    let site = format!("http://127.0.0.1:{}/", nginx.port());
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser");
+    let mut command = Command::new("node");
+    command.current_dir(directory).args(["--test-reporter=spec", "dashboard.mjs"]);
+    command.arg(format!("{site}canary/")).args(["--site", &site]).stdin(Stdio::null());
+    let status = command.status().expect("node runs: scripts/setup browser installs it");
+    assert!(status.success(), "tests/browser/dashboard.mjs: {status}");
+}
