@@ -1,135 +1,145 @@
-//! The judge of a simulated rollout: the driver's duties (bitmaps, blocks, hours, histogram) around the library's test.
+//! The judge of a simulated rollout: the duties of the library's court (blocks, hours, what is slow) around its test.
 
 use lobechat_canary::counts::BINS;
 use lobechat_canary::judge::{self, BlockEnd, Evidence, SlowThresholds};
 
-use crate::tally::{Tally, Unit};
+use crate::tally::{Memory, Open, Unit};
 
 pub struct Court {
-    unit: Unit,
     pub evidence: Evidence,
-    fail: Tally,
+    open: Open,
+    fail: Memory,
     slow: Option<Slow>,
     began: u32,
-    forgot: u32,
-    units: [u32; 2],
 }
 
 /// The part that judges times to first byte.
 struct Slow {
- unit: Unit,
-    tallies: [Tally; 2],
-    factor: f64,
-    thresholds: [Option<SlowThresholds>; 2],
-    /// Of stable: earlier blocks, and the open one.
-    histogram: [u64; BINS],
-    open: Vec<usize>,
+    memories: [Memory; 2],
+    /// Milliseconds from which answers are slow, by side; 0: not known yet.
+    above: [[u64; 2]; 2],
+    /// Stable's answers, and how many there were at the beginning of this hour and of the last one.
+    bins: [u64; BINS],
+    bases: Vec<(u32, [u64; BINS])>,
 }
 
-/// How the wait for an answer's header ended, in milliseconds.
+/// How a request ended, and after how many milliseconds.
 #[derive(Clone, Copy)]
-pub enum Wait {
+pub enum End {
     Answered(u64),
-    /// The client left.
+    Failed(u64),
+    /// The client left before the answer began.
     Aborted(u64),
 }
 
+impl End {
+    pub fn milliseconds(self) -> u64 {
+        let (End::Answered(ms) | End::Failed(ms) | End::Aborted(ms)) = self;
+        ms
+    }
+}
+
 impl Court {
-    pub fn new(unit: Unit, slow: Option<(Unit, f64)>) -> Court {
-        let slow = slow.map(|(unit, factor)| Slow {
-            unit, tallies: [Tally::new(unit), Tally::new(unit)],
-            factor,
-            thresholds: [None, None],
-            histogram: [0; BINS],
-            open: Vec::new(),
+    /// With a unit for slow answers, these are judged as well.
+    pub fn new(unit: Unit, slow: Option<Unit>) -> Court {
+        let slow = slow.map(|unit| Slow {
+            memories: [Memory::new(unit, 1), Memory::new(unit, 2)],
+            above: [[0; 2]; 2],
+            bins: [0; BINS],
+            bases: Vec::new(),
         });
-        let (evidence, fail) = (Evidence::default(), Tally::new(unit));
-        Court { unit, evidence, fail, slow, began: 0, forgot: 0, units: [0, 0] }
+        let (evidence, open, fail) = (Evidence::default(), Open::new(), Memory::new(unit, 0));
+        Court { evidence, open, fail, slow, began: 0 }
     }
 
+    /// A request has ended. `side` is 0 for the canary.
     #[inline]
-    pub fn request(&mut self, side: usize, bucket: u16, failed: bool) {
-        self.units[side] += 1;
-        self.fail.request(side, bucket, failed);
-    }
-
-    /// A request that did not fail took so long.
-    pub fn waited(&mut self, side: usize, bucket: u16, wait: Wait) {
-        let Some(slow) = &mut self.slow else { return };
-        for (tally, thresholds) in slow.tallies.iter_mut().zip(slow.thresholds) {
-            let Some(thresholds) = thresholds else { continue };
-            let (Wait::Answered(ms) | Wait::Aborted(ms)) = wait;
-            let is_slow = match side {
-                0 => thresholds.canary_is_slow(ms),
-                _ => thresholds.stable_is_slow(ms),
-            };
-            // Who leaves sooner says nothing.
-            if is_slow || matches!(wait, Wait::Answered(_)) {
-                tally.request(side, bucket, is_slow);
-            }
+    pub fn request(&mut self, side: usize, bucket: u16, end: End) {
+        let is_slow = match &mut self.slow {
+            None => [false; 2],
+            Some(slow) => slow.look(side, end),
+        };
+        // Who leaves early says nothing; who has waited long has seen a slow answer.
+        if matches!(end, End::Aborted(_)) && is_slow == [false; 2] {
+            return;
         }
-        if let (1, Wait::Answered(ms)) = (side, wait) {
-            slow.open.push(judge::bin(ms));
-        }
+        self.open.request(side, bucket, matches!(end, End::Failed(_)), is_slow);
     }
 
     /// The end of the second before `now`. True if a block was counted.
-    pub fn second(&mut self, now: u32) -> bool {
-        let end = judge::block_is_complete(u64::from(now - self.began), self.units[1], self.units[0]);
+    pub fn sit(&mut self, now: u32) -> bool {
+        if let Some(slow) = &mut self.slow {
+            slow.look_back(now);
+        }
+        let hour = self.evidence.begin_hour(u64::from(now));
+        for memory in self.memories() {
+            match memory.unit {
+                Unit::Bucket { recount: crate::HOUR, .. } if hour => memory.turn(),
+                Unit::Bucket { recount, .. } if recount != crate::HOUR && now % recount == 0 => memory.turn(),
+                _ => {}
+            }
+        }
+        let [canary, stable] = self.open.units();
+        let end = judge::block_is_complete(u64::from(now - self.began), stable, canary);
         if end == BlockEnd::Wait {
             return false;
         }
         if end == BlockEnd::Close {
-            self.close();
-        } else {
-            self.fail.drop_block();
-            self.slow.iter_mut().for_each(Slow::drop_block);
+            self.count();
         }
-        (self.began, self.units) = (now, [0, 0]);
+        self.adjourn(now);
         end == BlockEnd::Close
     }
 
-    /// The beginning of a second.
-    pub fn begin(&mut self, now: u32) {
-        let hour = self.evidence.begin_hour(u64::from(now));
-        let forget = match self.unit {
-            Unit::Bucket { recount, .. } if recount != crate::HOUR => now >= self.forgot + recount,
-            _ => hour && now > 0,
-        };
-        if forget {
-            self.forgot = now;
-            self.fail.forget();
-        }
-        if let Some(slow) = &mut self.slow {
-            let r = match slow.unit { Unit::Bucket { recount, .. } => recount, _ => 3600 };
-            if now > 0 && now % r == 0 { slow.tallies.iter_mut().for_each(Tally::forget); }
-        }
+    /// Forgets what is open, as another worker does that takes over.
+    pub fn adjourn(&mut self, now: u32) {
+        self.open.clear();
+        self.began = now;
     }
 
-    fn close(&mut self) {
-        let fail = self.fail.close();
-        match &mut self.slow {
-            None => self.evidence.block(&fail, &[], &[]),
-            Some(slow) => {
-                let [p50, p90] = slow.close();
-                self.evidence.block(&fail, &p50, &p90);
-            }
-        }
+    fn memories(&mut self) -> impl Iterator<Item = &mut Memory> {
+        std::iter::once(&mut self.fail).chain(self.slow.iter_mut().flat_map(|slow| &mut slow.memories))
+    }
+
+    fn count(&mut self) {
+        let open = &self.open;
+        let strata = |memory: &mut Memory, stream: usize| match open.failed[stream] {
+            0 => Default::default(), // nothing is learnt
+            _ => memory.count(open),
+        };
+        let fail = strata(&mut self.fail, 0);
+        let slow = self.slow.as_mut().map(|slow| {
+            let [p50, p90] = &mut slow.memories;
+            [strata(p50, 1), strata(p90, 2)]
+        });
+        let [p50, p90] = slow.unwrap_or_default();
+        self.evidence.block(&fail, &p50, &p90);
     }
 }
 
 impl Slow {
-    fn drop_block(&mut self) {
-        self.tallies.iter_mut().for_each(|tally| {
-            tally.drop_block();
-        });
-        self.open.clear();
+    #[inline]
+    fn look(&mut self, side: usize, end: End) -> [bool; 2] {
+        if let (1, End::Answered(ms)) = (side, end) {
+            self.bins[judge::bin(ms)] += 1;
+        }
+        self.above[side].map(|above| above > 0 && end.milliseconds() >= above)
     }
 
-    fn close(&mut self) -> [[judge::Block; 2]; 2] {
-        let blocks = self.tallies.each_mut().map(Tally::close);
-        self.open.drain(..).for_each(|bin| self.histogram[bin] += 1);
-        self.thresholds = [0.5, 0.9].map(|q| SlowThresholds::new(&self.histogram, q, self.factor));
-        blocks
+    /// From stable's answers in this hour and the last one, what is slow from now on.
+    fn look_back(&mut self, now: u32) {
+        if self.bases.last().is_none_or(|(at, _)| now >= at + crate::HOUR) {
+            self.bases.push((now, self.bins));
+        }
+        if self.bases.len() > 2 {
+            self.bases.remove(0);
+        }
+        let base = self.bases[0].1;
+        let recent = std::array::from_fn(|bin| self.bins[bin] - base[bin]);
+        for (stream, quantile) in [0.5, 0.9].into_iter().enumerate() {
+            let slow = SlowThresholds::new(&recent, quantile, 2.0);
+            let (stable, canary) = slow.map_or((0, 0), |slow| (slow.stable_ms, slow.canary_ms));
+            (self.above[0][stream], self.above[1][stream]) = (canary, stable);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use lobechat_canary::judge::Evidence;
 
-use crate::court::{Court, Wait};
+use crate::court::{Court, End};
 use crate::tally::{SHIPPED, Unit};
 use crate::traffic::{Audience, KINDS, Traffic, USUAL};
 
@@ -14,15 +14,15 @@ pub struct Rollout {
     /// The fault is there from here on, and only what comes later counts as time to verdict.
     pub from: u32,
     pub weight: Box<dyn Fn(u32) -> f64 + Sync>,
-    /// By time, side and kind of user: the chance that a request fails.
+    /// By time, side and kind of user: the chance that a request fails at once.
     pub fails: Box<dyn Fn(u32, usize, usize) -> f64 + Sync>,
-    /// By side and kind of user: the time to first byte.
-    pub wait: Option<Box<dyn Fn(&mut Rng, usize, usize) -> Wait + Sync>>,
+    /// By side and kind of user: how the others end. It is known only then.
+    pub ends: Option<Box<dyn Fn(&mut Rng, usize, usize) -> End + Sync>>,
     pub unit: Unit,
     pub slow_unit: Unit,
-    /// The evidence that ends it: of failures alone, or the total of the three streams.
-    pub ends: fn(&Evidence) -> bool,
-    /// What happens to the evidence at the start of a second.
+    /// The evidence that is enough: of failures alone, or the total of the three streams.
+    pub enough: fn(&Evidence) -> bool,
+    /// What happens to the court at the start of a second.
     pub interlude: Option<fn(u32, &mut Court)>,
 }
 
@@ -44,10 +44,10 @@ impl Default for Rollout {
             from: 0,
             weight: Box::new(|_| 0.1),
             fails: Box::new(|_, _, _| 0.01),
-            wait: None,
+            ends: None,
             unit: SHIPPED,
             slow_unit: SHIPPED,
-            ends: failures_alone,
+            enough: failures_alone,
             interlude: None,
         }
     }
@@ -66,33 +66,40 @@ impl Rollout {
     pub fn run(&self, seed: u64) -> Option<Rollback> {
         let mut rng = Rng::with_seed(seed);
         let mut audience = Audience::new(self.traffic, &mut rng);
-        let mut court = Court::new(self.unit, self.wait.is_some().then_some((self.slow_unit, 2.0)));
-        let (mut requests, mut users) = (0, Users::default());
+        let mut court = Court::new(self.unit, self.ends.is_some().then_some(self.slow_unit));
+        let (mut requests, mut users, mut late) = (0, Users::default(), Late::default());
         for now in 0..self.seconds {
-            court.begin(now);
             if let Some(interlude) = self.interlude {
                 interlude(now, &mut court);
             }
             if now == self.from {
                 (requests, users) = (0, Users::default());
             }
-            let canary_below = ((self.weight)(now) * 10_000.0) as u16;
+            late.arrive(now, &mut court);
+            let canary_below = ((self.weight)(now) * 10_000.0).round() as u16;
             let chances = self.chances(now);
             for _ in 0..audience.requests(&mut rng) {
                 let random = rng.u64(..);
                 let user = audience.sender(random as u32, now, &mut rng);
                 let side = usize::from(user.bucket >= canary_below);
                 let failed = random >> 32 < chances[side][user.kind];
-                court.request(side, user.bucket, failed);
-                if let (Some(wait), false) = (&self.wait, failed) {
-                    court.waited(side, user.bucket, wait(&mut rng, side, user.kind));
-                }
                 if side == 0 {
                     requests += 1;
                     users.add(user.bucket);
                 }
+                match &self.ends {
+                    _ if failed => court.request(side, user.bucket, End::Failed(0)),
+                    None => court.request(side, user.bucket, End::Answered(0)),
+                    Some(ends) => {
+                        let end = ends(&mut rng, side, user.kind);
+                        match (end.milliseconds() + rng.u64(..1000)) / 1000 {
+                            0 => court.request(side, user.bucket, end),
+                            seconds => late.add(now + seconds as u32, (side, user.bucket, end)),
+                        }
+                    }
+                }
             }
-            if court.second(now + 1) && (self.ends)(&court.evidence) {
+            if court.sit(now + 1) && (self.enough)(&court.evidence) {
                 let seconds = (now + 1).saturating_sub(self.from);
                 return Some(Rollback { seconds, canary_requests: requests, canary_users: users.number });
             }
@@ -104,6 +111,27 @@ impl Rollout {
     fn chances(&self, now: u32) -> [[u64; KINDS]; 2] {
         let chance = |side, kind| ((self.fails)(now, side, kind) * f64::from(u32::MAX)).ceil() as u64;
         [[chance(0, 0), chance(0, 1)], [chance(1, 0), chance(1, 1)]]
+    }
+}
+
+/// Requests that end in a later second, in a ring. After its length nginx has given up.
+struct Late(Vec<Vec<(usize, u16, End)>>);
+
+impl Default for Late {
+    fn default() -> Late {
+        Late(vec![Vec::new(); 64])
+    }
+}
+
+impl Late {
+    fn add(&mut self, at: u32, ended: (usize, u16, End)) {
+        let place = at as usize % self.0.len();
+        self.0[place].push(ended);
+    }
+
+    fn arrive(&mut self, now: u32, court: &mut Court) {
+        let place = now as usize % self.0.len();
+        self.0[place].drain(..).for_each(|(side, bucket, end)| court.request(side, bucket, end));
     }
 }
 

@@ -3,12 +3,14 @@
 
 use lobechat_canary::judge::{Block, Side, WORDS, count_block, turn_hour};
 
+const BUCKETS: usize = 10_000;
+
 /// What is counted.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Unit {
     /// Each request, which is not valid.
     Request,
-    /// Each bucket once a block by its first request, however often it has failed before.
+    /// Each bucket once a block, however often it has failed before.
     BucketOfBlock,
     /// A bucket fails once in so many seconds; with strata, those that failed before are compared with each other.
     Bucket { recount: u32, strata: bool },
@@ -17,74 +19,107 @@ pub enum Unit {
 /// As shipped.
 pub const SHIPPED: Unit = Unit::Bucket { recount: crate::HOUR, strata: true };
 
-pub struct Tally {
-    unit: Unit,
-    block: u32,
-    period: u32,
-    /// By side and bucket, the block in which it was last active, and last failed.
-    active: [Vec<u32>; 2],
-    failed: [Vec<u32>; 2],
-    /// By bucket, the period in which it last failed; 0 for never.
-    failed_in: Vec<u32>,
-    counts: [Block; 2],
-    fresh: Vec<u16>,
+/// What is counted apart: failures, and answers slower than stable's median and its 90th percentile.
+pub const STREAMS: usize = 3;
+
+/// What came from one bucket to one side.
+#[derive(Clone, Copy)]
+struct Entry {
+    bucket: u16,
+    requests: u32,
+    failed: u32,
+    slow: [bool; 2],
 }
 
-impl Tally {
-    pub fn new(unit: Unit) -> Tally {
-        let buckets = || vec![0; 10_000];
-        Tally {
-            unit,
-            block: 1,
-            period: 1,
-            active: [buckets(), buckets()],
-            failed: [buckets(), buckets()],
-            failed_in: buckets(),
-            counts: Default::default(),
-            fresh: Vec::new(),
-        }
+/// The open block: the canary's entries, then stable's.
+pub struct Open {
+    entries: [Vec<Entry>; 2],
+    /// By side and bucket, the number of the block in which it was last active, and the index of its entry there.
+    places: [Vec<(u32, u32)>; 2],
+    number: u32,
+    /// How many failures it has, by stream.
+    pub failed: [u32; STREAMS],
+}
+
+impl Open {
+    pub fn new() -> Open {
+        let places = || vec![(0, 0); BUCKETS];
+        Open { entries: Default::default(), places: [places(), places()], number: 1, failed: [0; STREAMS] }
     }
 
-    /// `side` is 0 for the canary.
+    /// `side` is 0 for the canary. Of a bucket's requests in a block, the first says whether the release was slow.
     #[inline]
-    pub fn request(&mut self, side: usize, bucket: u16, failed: bool) {
-        let at = usize::from(bucket);
-        let stratum = match self.unit {
-            Unit::Request => {
-                self.counts[0].active[side] += 1;
-                self.counts[0].failed[side] += u32::from(failed);
-                return;
+    pub fn request(&mut self, side: usize, bucket: u16, failed: bool, slow: [bool; 2]) {
+        let (place, entries) = (&mut self.places[side][usize::from(bucket)], &mut self.entries[side]);
+        if place.0 != self.number {
+            *place = (self.number, entries.len() as u32);
+            let slow = if failed { [false; 2] } else { slow };
+            self.failed[1] += u32::from(slow[0]);
+            self.failed[2] += u32::from(slow[1]);
+            entries.push(Entry { bucket, requests: 0, failed: 0, slow });
+        }
+        let entry = &mut entries[place.1 as usize];
+        entry.requests += 1;
+        entry.failed += u32::from(failed);
+        self.failed[0] += u32::from(failed);
+    }
+
+    /// Distinct buckets by side.
+    pub fn units(&self) -> [u32; 2] {
+        self.entries.each_ref().map(|entries| entries.len() as u32)
+    }
+
+    pub fn clear(&mut self) {
+        self.entries.iter_mut().for_each(Vec::clear);
+        self.number += 1;
+        self.failed = [0; STREAMS];
+    }
+}
+
+/// Who has failed already, for one stream.
+pub struct Memory {
+    pub unit: Unit,
+    stream: usize,
+    period: u32,
+    /// By bucket, the period in which it last failed; 0 for never.
+    failed_in: Vec<u32>,
+}
+
+impl Memory {
+    pub fn new(unit: Unit, stream: usize) -> Memory {
+        Memory { unit, stream, period: 1, failed_in: vec![0; BUCKETS] }
+    }
+
+    pub fn count(&mut self, open: &Open) -> [Block; 2] {
+        let mut strata = [Block::default(); 2];
+        for (side, entries) in open.entries.iter().enumerate() {
+            for entry in entries {
+                let failed = match self.stream {
+                    0 => entry.failed,
+                    slow => u32::from(entry.slow[slow - 1]),
+                };
+                let (stratum, active, failed) = match (self.unit, self.failed_in[usize::from(entry.bucket)]) {
+                    (Unit::Request, _) => (0, entry.requests, failed),
+                    (Unit::BucketOfBlock, _) => (0, 1, failed.min(1)),
+                    (_, last) if last == self.period => continue,
+                    (Unit::Bucket { strata, .. }, last) => {
+                        (usize::from(strata && last != 0), 1, failed.min(1))
+                    }
+                };
+                strata[stratum].active[side] += active;
+                strata[stratum].failed[side] += failed;
             }
-            Unit::BucketOfBlock if self.active[side][at] == self.block => return,
-            Unit::BucketOfBlock => 0,
-            Unit::Bucket { .. } if self.failed_in[at] == self.period => return,
-            Unit::Bucket { strata, .. } => usize::from(strata && self.failed_in[at] != 0),
-        };
-        if self.active[side][at] != self.block {
-            self.active[side][at] = self.block;
-            self.counts[stratum].active[side] += 1;
         }
-        if failed && self.failed[side][at] != self.block {
-            self.failed[side][at] = self.block;
-            self.counts[stratum].failed[side] += 1;
-            self.fresh.push(bucket);
+        for entry in open.entries.iter().flatten() {
+            if entry.failed > 0 && self.stream == 0 || self.stream > 0 && entry.slow[self.stream - 1] {
+                self.failed_in[usize::from(entry.bucket)] = self.period;
+            }
         }
+        strata
     }
 
-    pub fn close(&mut self) -> [Block; 2] {
-        for &bucket in &self.fresh {
-            self.failed_in[usize::from(bucket)] = self.period;
-        }
-        self.drop_block()
-    }
-
-    pub fn drop_block(&mut self) -> [Block; 2] {
-        self.block += 1;
-        self.fresh.clear();
-        std::mem::take(&mut self.counts)
-    }
-
-    pub fn forget(&mut self) {
+    /// Who has failed may fail again.
+    pub fn turn(&mut self) {
         self.period += 1;
     }
 }
@@ -93,26 +128,26 @@ impl Tally {
 #[test]
 fn counts_as_bitmaps_do() {
     let mut rng = fastrand::Rng::with_seed(1);
-    let mut tally = Tally::new(SHIPPED);
+    let (mut open, mut memory) = (Open::new(), Memory::new(SHIPPED, 0));
     let (mut this_hour, mut earlier) = (vec![0; WORDS], vec![0; WORDS]);
     for block in 0..2_000 {
         let mut maps = vec![vec![0_u64; WORDS]; 4];
         for _ in 0..rng.usize(..200) {
             let (side, bucket, failed) = (rng.usize(..2), rng.u16(..500) * 20 + 7, rng.u8(..20) == 0);
-            tally.request(side, bucket, failed);
+            open.request(side, bucket, failed, [false; 2]);
             let (word, bit) = (usize::from(bucket) / 64, 1 << (bucket % 64));
             maps[2 * side][word] |= bit;
             maps[2 * side + 1][word] |= if failed { bit } else { 0 };
         }
         let [canary, stable] = [0, 2].map(|at| Side { active: &maps[at], failed: &maps[at + 1] });
-        if block % 7 == 0 {
-            tally.drop_block();
-            continue;
-        }
-        assert_eq!(tally.close(), count_block(canary, stable, &mut this_hour, &earlier), "{block}");
         if block % 50 == 49 {
-            tally.forget();
+            memory.turn();
             turn_hour(&mut this_hour, &mut earlier);
         }
+        if block % 7 > 0 {
+            let expected = count_block(canary, stable, &mut this_hour, &earlier);
+            assert_eq!(memory.count(&open), expected, "{block}");
+        }
+        open.clear();
     }
 }
