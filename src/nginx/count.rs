@@ -194,7 +194,9 @@ impl Count<'_> {
         let Some(Slots { policy, generation }) = self.slots(self.decided.line) else {
             return;
         };
-        if !generation.heeds(self.decided.epoch) {
+        // A request counts when it has ended. After a weight has gone down, what ends on that release is what has taken
+        // long: under new weights both sides begin with nothing under way.
+        if policy.epoch() != self.decided.epoch {
             return;
         }
         let slow = policy.slow_above(self.decided.release == crate::decision::STABLE);

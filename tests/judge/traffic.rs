@@ -112,3 +112,9 @@ fn cumulative_poisson(mean: f64) -> Vec<f64> {
         })
         .collect()
 }
+
+/// A time in milliseconds from a lognormal distribution with sigma 1.
+pub fn lognormal(rng: &mut Rng, median: f64) -> f64 {
+    let radius = (-2.0 * (1.0 - rng.f64()).ln()).sqrt();
+    median * (radius * (std::f64::consts::TAU * rng.f64()).cos()).exp()
+}
