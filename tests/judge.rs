@@ -5,6 +5,10 @@
 #![cfg(not(feature = "module"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the helpers of tests are tests too
 
+#[path = "judge/aborts.rs"]
+mod aborts;
+#[path = "judge/changes.rs"]
+mod changes;
 #[path = "judge/clusters.rs"]
 mod clusters;
 #[path = "judge/court.rs"]
@@ -13,6 +17,8 @@ mod court;
 mod equal;
 #[path = "judge/faults.rs"]
 mod faults;
+#[path = "judge/fleet.rs"]
+mod fleet;
 #[path = "judge/report.rs"]
 mod report;
 #[path = "judge/rollout.rs"]

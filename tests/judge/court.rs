@@ -11,6 +11,7 @@ pub struct Court {
     fail: Memory,
     slow: Option<Slow>,
     began: u32,
+    weights_moved: bool,
 }
 
 /// The part that judges times to first byte.
@@ -49,7 +50,7 @@ impl Court {
             bases: Vec::new(),
         });
         let (evidence, open, fail) = (Evidence::default(), Open::new(), Memory::new(unit, 0));
-        Court { evidence, open, fail, slow, began: 0 }
+        Court { evidence, open, fail, slow, began: 0, weights_moved: true }
     }
 
     /// A request has ended. `side` is 0 for the canary.
@@ -71,6 +72,9 @@ impl Court {
         if let Some(slow) = &mut self.slow {
             slow.look_back(now);
         }
+        if std::mem::take(&mut self.weights_moved) {
+            self.adjourn(now - 1);
+        }
         let hour = self.evidence.begin_hour(u64::from(now));
         for memory in self.memories() {
             match memory.unit {
@@ -89,6 +93,26 @@ impl Court {
         }
         self.adjourn(now);
         end == BlockEnd::Close
+    }
+
+    /// What is open is forgotten at the end of this second. What was decided before is not to be told any more.
+    pub fn move_weights(&mut self) {
+        self.weights_moved = true;
+    }
+
+    /// What a restart leaves: the evidence, by way of the state file.
+    pub fn restart(&mut self, now: u32) {
+        let json = serde_json::to_string(&self.evidence).unwrap();
+        let slow = self.slow.as_ref().map(|slow| slow.memories[0].unit);
+        *self = Court::new(self.fail.unit, slow);
+        self.evidence = serde_json::from_str(&json).unwrap();
+        self.began = now;
+    }
+
+    /// Another build takes the place of this one.
+    pub fn replace(&mut self, now: u32) {
+        self.restart(now);
+        self.evidence = Evidence::default();
     }
 
     /// Forgets what is open, as another worker does that takes over.

@@ -68,6 +68,7 @@ impl Rollout {
         let mut audience = Audience::new(self.traffic, &mut rng);
         let mut court = Court::new(self.unit, self.ends.is_some().then_some(self.slow_unit));
         let (mut requests, mut users, mut late) = (0, Users::default(), Late::default());
+        let mut canary_below = 0;
         for now in 0..self.seconds {
             if let Some(interlude) = self.interlude {
                 interlude(now, &mut court);
@@ -75,8 +76,13 @@ impl Rollout {
             if now == self.from {
                 (requests, users) = (0, Users::default());
             }
+            let weight = ((self.weight)(now) * 10_000.0).round() as u16;
+            if weight != canary_below {
+                canary_below = weight;
+                late = Late::default();
+                court.move_weights();
+            }
             late.arrive(now, &mut court);
-            let canary_below = ((self.weight)(now) * 10_000.0).round() as u16;
             let chances = self.chances(now);
             for _ in 0..audience.requests(&mut rng) {
                 let random = rng.u64(..);

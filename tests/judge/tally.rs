@@ -94,10 +94,7 @@ impl Memory {
         let mut strata = [Block::default(); 2];
         for (side, entries) in open.entries.iter().enumerate() {
             for entry in entries {
-                let failed = match self.stream {
-                    0 => entry.failed,
-                    slow => u32::from(entry.slow[slow - 1]),
-                };
+                let Some(failed) = self.failed(entry) else { continue };
                 let (stratum, active, failed) = match (self.unit, self.failed_in[usize::from(entry.bucket)]) {
                     (Unit::Request, _) => (0, entry.requests, failed),
                     (Unit::BucketOfBlock, _) => (0, 1, failed.min(1)),
@@ -111,11 +108,19 @@ impl Memory {
             }
         }
         for entry in open.entries.iter().flatten() {
-            if entry.failed > 0 && self.stream == 0 || self.stream > 0 && entry.slow[self.stream - 1] {
+            if self.failed(entry).is_some_and(|failed| failed > 0) {
                 self.failed_in[usize::from(entry.bucket)] = self.period;
             }
         }
         strata
+    }
+
+    /// `None`: who met a failure says nothing of slowness.
+    fn failed(&self, entry: &Entry) -> Option<u32> {
+        match self.stream {
+            0 => Some(entry.failed),
+            slow => (entry.failed == 0).then_some(u32::from(entry.slow[slow - 1])),
+        }
     }
 
     /// Who has failed may fail again.

@@ -1,5 +1,7 @@
 //! Simulated traffic: users who come, stay for a session, send requests and leave.
 
+use std::sync::LazyLock;
+
 use fastrand::Rng;
 
 /// Kinds of users a scenario can tell apart.
@@ -113,8 +115,16 @@ fn cumulative_poisson(mean: f64) -> Vec<f64> {
         .collect()
 }
 
-/// A time in milliseconds from a lognormal distribution with sigma 1.
-pub fn lognormal(rng: &mut Rng, median: f64) -> f64 {
-    let radius = (-2.0 * (1.0 - rng.f64()).ln()).sqrt();
-    median * (radius * (std::f64::consts::TAU * rng.f64()).cos()).exp()
+/// A time in milliseconds from a lognormal distribution with sigma 1. After a minute nginx gives up.
+pub fn lognormal(rng: &mut Rng, median: f64) -> u64 {
+    // Drawn once, for speed.
+    static DRAWS: LazyLock<Vec<f64>> = LazyLock::new(|| {
+        let mut rng = Rng::with_seed(1);
+        let mut draw = || {
+            let radius = (-2.0 * (1.0 - rng.f64()).ln()).sqrt();
+            (radius * (std::f64::consts::TAU * rng.f64()).cos()).exp()
+        };
+        (0..1 << 14).map(|_| draw()).collect()
+    });
+    ((median * DRAWS[rng.usize(..DRAWS.len())]) as u64).min(60_000)
 }
