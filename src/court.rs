@@ -28,7 +28,7 @@ pub struct Court {
     /// Stable's answers at the beginning of this hour and of the last one.
     bases: Vec<(Seconds, Generation, [u64; BINS])>,
     /// Of the weights under which the open blocks began.
-    epoch: u64,
+    epoch: Option<u64>,
 }
 
 /// A verdict.
@@ -59,8 +59,7 @@ impl Court {
         now: Seconds,
     ) -> Vec<Sentence> {
         let mut tallies: Vec<Tally> = bench.generations.iter().map(|slot| Tally::take(slot)).collect();
-        if self.epoch != control.epoch {
-            self.epoch = control.epoch;
+        if self.epoch.replace(control.epoch).is_some_and(|epoch| epoch != control.epoch) {
             self.adjourn();
             tallies.fill(Tally::none());
         }

@@ -152,9 +152,9 @@ fn what_was_met_under_other_weights_is_forgotten() {
     canary.judged(7, true, [false; 2]);
     trial.started.reloaded.control.epoch += 1;
     trial.second(20, [0, 20], [30, 30]);
-    assert_eq!((before, blocks()), (1, 1));
+    assert_eq!((before, blocks()), (2, 2));
     trial.second(20, [0, 0], [30, 30]);
-    assert_eq!((blocks(), canary.this_hour[0].load().iter().sum::<u64>()), (2, 0));
+    assert_eq!((blocks(), canary.this_hour[0].load().iter().sum::<u64>()), (3, 0));
 }
 
 #[test]
