@@ -13,8 +13,8 @@ const ALPHA: f64 = 0.001;
 fn reload(now: u32, court: &mut Court) {
     match now {
         0 => {}
-        _ if now % HOUR == 0 => court.restart(now),
-        _ if now % (10 * MINUTE) == 0 => court.adjourn(now),
+        _ if now.is_multiple_of(HOUR) => court.restart(now),
+        _ if now.is_multiple_of(10 * MINUTE) => court.adjourn(now),
         _ => {}
     }
 }
