@@ -18,7 +18,8 @@ export class NextApp {
   /** No request for so many milliseconds: the page is done. */
   quiet = 400;
   tokens = 20;
-  stream = /\/webapi\/events$/;
+  /** Data of another build lead to a whole page of that build, without a fault. */
+  recovers = true;
 
   constructor(dirs) {
     this.files = { a: staticFiles(dirs[0]), b: staticFiles(dirs[1]) };
@@ -31,17 +32,17 @@ export class NextApp {
 
   buildOf = (html) => /<html[^>]* data-build="(\w+)"/.exec(html)?.[1];
   tolerates = () => false;
-  ready = (page) => page.locator("body[data-ready]").waitFor({ state: "attached" });
+  ready = ({ page }) => page.locator("body[data-ready]").waitFor({ state: "attached" });
 
   /** Loads a chunk that the page has not needed so far; the build whose code then ran. */
-  async lazy(page) {
+  async lazy({ page }) {
     await page.locator("#lazy").click();
     await page.locator("#panel").waitFor();
     return (await text(page, "#panel")).replace("panel of ", "");
   }
 
   /** A click on a link; which builds made the data and the script of what is shown then. */
-  async navigate(page) {
+  async navigate({ page }) {
     await page.locator("#item").click();
     await page.locator("#shown").waitFor();
     const shown = /data of (\w+), script of (\w+)/.exec(await text(page, "#shown"));
@@ -49,20 +50,20 @@ export class NextApp {
   }
 
   /** The build that answers the page's API. */
-  async api(page) {
+  async api({ page }) {
     await page.locator("#ask").click();
     await page.locator("#api:not(:empty)").waitFor();
     return text(page, "#api");
   }
 
   /** Starts a stream and returns once the first token is there. */
-  async startStream(page) {
+  async startStream({ page }) {
     await page.locator("#listen").click();
     await page.waitForFunction(() => document.querySelector("#tokens").textContent.length > 2);
   }
 
   /** Waits for its end; the build that sent it, and when each token arrived, in milliseconds. */
-  async endStream(page) {
+  async endStream({ page }) {
     const all = async () => JSON.parse(await text(page, "#tokens"));
     for (let n = 0; n < 200 && (await all()).length < this.tokens; n += 1) await page.waitForTimeout(50);
     const tokens = await all();
@@ -71,7 +72,7 @@ export class NextApp {
     return { build, times: tokens.map((token) => token.at) };
   }
 
-  async installWorker(page) {
+  async installWorker({ page }) {
     await page.locator("#install").click();
     await page.locator("#worker:not(:empty)").waitFor();
   }

@@ -19,14 +19,14 @@ export async function openOn(t, build) {
 
 /** All that a page does comes from its own build. */
 async function whole(t, tab, build, what) {
-  if (t.app.api) assert.equal(await t.app.api(tab.page), build, `the API ${what}`);
-  assert.equal(await t.app.lazy(tab.page), build, `a lazy chunk ${what}`);
+  assert.equal(await t.app.api(tab), build, `the API ${what}`);
+  assert.equal(await t.app.lazy(tab), build, `a lazy chunk ${what}`);
   await tab.sound(what);
 }
 
 /** A click within the application: whatever is shown then is of one build, which is returned. */
 async function click(t, tab, { leaves = false } = {}) {
-  const go = () => t.app.navigate(tab.page);
+  const go = () => t.app.navigate(tab);
   // Next.js begins to load what data of another build name, sees that it is another, and loads the page anew.
   const [data, script] = leaves ? await tab.leave(go) : await go();
   assert.equal(data, script, "data and script after a click");
@@ -68,10 +68,10 @@ export const scenarios = {
   async "rollback while open"(t) {
     const tab = await openOn(t, "b");
     await t.rollout.rollback();
-    assert.equal(await t.app.lazy(tab.page), "b", "a lazy chunk after the rollback");
+    assert.equal(await t.app.lazy(tab), "b", "a lazy chunk after the rollback");
     await tab.sound("after the rollback");
     // Data come from stable now.
-    if (t.app.api) assert.equal(await click(t, tab, { leaves: true }), "a");
+    if (t.app.recovers) assert.equal(await click(t, tab, { leaves: true }), "a");
     assert.equal(await tab.go(), "a", "the next page");
     await whole(t, tab, "a", "after the next page");
   },
@@ -93,9 +93,9 @@ export const scenarios = {
       assert.equal(await second.go(), build === "a" ? "b" : "a", "the second tab");
       // Without a deployment id the last page speaks for both tabs, but no chunk is missing.
       if (t.deployment) await whole(t, first, build, "of the first tab");
-      else assert.equal(await t.app.lazy(first.page), build, "a lazy chunk of the first tab");
+      else assert.equal(await t.app.lazy(first), build, "a lazy chunk of the first tab");
       await first.sound("the first tab");
-      if (t.app.api) {
+      if (t.app.recovers) {
         const then = await click(t, first, { leaves: !t.deployment });
         if (t.deployment) assert.equal(then, build, "a click in the first tab");
       }
@@ -118,7 +118,7 @@ export const scenarios = {
     const tab = await openOn(t, "b");
     await t.rollout.state("drain");
     await whole(t, tab, "b", "while it drains");
-    if (t.app.api) assert.equal(await click(t, tab), "b");
+    assert.equal(await click(t, tab), "b");
     assert.equal(await tab.go(), "a", "the next page");
     await tab.sound("drain");
   },
@@ -137,10 +137,10 @@ export const scenarios = {
 
   async "reload during a stream"(t) {
     const tab = await openOn(t, "b");
-    await t.app.startStream(tab.page);
+    await t.app.startStream(tab);
     t.rollout.reload();
     await t.rollout.weight(0);
-    const { build, times } = await t.app.endStream(tab.page);
+    const { build, times } = await t.app.endStream(tab);
     assert.equal(build, "b", "who streams");
     // One by one: most of them with a pause before, none of which is as long as the whole.
     const gaps = times.slice(1).map((at, n) => at - times[n]);
@@ -162,7 +162,7 @@ export const scenarios = {
       return t.app.complete(files, build);
     }, 60_000);
     const tab = await openOn(t, "a");
-    await t.app.installWorker(tab.page);
+    await t.app.installWorker(tab);
     await holds(tab, "a");
     assert.equal(await tab.go(), "a");
     assert.ok((await tab.asked(/_next\/static/)).some(({ fromServiceWorker }) => fromServiceWorker), "the worker answers");
@@ -198,8 +198,8 @@ export async function broken(t) {
   const tab = await openOn(t, "b");
   await tab.sound("before the flip");
   await t.rollout.weight(0);
-  const api = t.app.api ? await t.app.api(tab.page) : "a";
-  t.app.lazy(tab.page).catch(() => {});
+  const api = await t.app.api(tab);
+  t.app.lazy(tab).catch(() => {});
   const faults = await eventually("a missing chunk", async () => {
     const all = await tab.faults();
     return all.some((fault) => fault.startsWith("404: GET /_next/static/")) && all;

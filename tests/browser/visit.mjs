@@ -28,12 +28,13 @@ export class Visit {
       this.last = Date.now();
       if (type === "Document") this.document = loaderId;
       if (redirectResponse) this.requests.set(`${requestId} before ${request.url}`, { ...this.requests.get(requestId), status: redirectResponse.status });
-      this.requests.set(requestId, { url: request.url, method: request.method, headers: request.headers, type, loaderId });
+      this.requests.set(requestId, { url: request.url, method: request.method, headers: request.headers, type, loaderId, chunks: [] });
     });
     cdp.on("Network.responseReceived", ({ requestId, response, type }) => {
       const { status, headers, mimeType, fromServiceWorker } = response;
       Object.assign(this.requests.get(requestId) ?? {}, { status, answer: headers, mimeType, fromServiceWorker, type });
     });
+    cdp.on("Network.dataReceived", ({ requestId, timestamp }) => this.requests.get(requestId)?.chunks.push(Math.round(timestamp * 1000)));
     cdp.on("Network.loadingFinished", async ({ requestId }) => {
       this.last = Date.now();
       const request = this.requests.get(requestId);
@@ -62,7 +63,7 @@ export class Visit {
   /** Loads a page as a click on a bookmark does; returns the build that made it. */
   async go(path = this.app.home) {
     const response = await this.page.goto(new URL(path, this.base).href);
-    await this.app.ready(this.page);
+    await this.app.ready(this);
     await this.settle();
     return this.app.buildOf(await response.text());
   }
@@ -71,7 +72,7 @@ export class Visit {
   async again({ hard = false } = {}) {
     await this.cdp.send("Network.setCacheDisabled", { cacheDisabled: hard });
     await this.page.reload();
-    await this.app.ready(this.page);
+    await this.app.ready(this);
     await this.settle();
     await this.cdp.send("Network.setCacheDisabled", { cacheDisabled: false });
     return this.shows();

@@ -71,9 +71,9 @@ async function build(one) {
   const dir = join(out, one.name);
   rmSync(dir, { recursive: true, force: true });
   for (const name of ["app", "next.config.mjs", "package.json"]) cpSync(join(here, name), join(dir, name), { recursive: true });
-  const env = { ...process.env, NODE_ENV: "production", NEXT_TELEMETRY_DISABLED: "1", BUILD: one.build };
+  writeFileSync(join(dir, "build.json"), JSON.stringify({ build: one.build, deployment: one.deployment }));
+  const env = { ...process.env, NODE_ENV: "production", NEXT_TELEMETRY_DISABLED: "1" };
   delete env.NEXT_DEPLOYMENT_ID;
-  if (one.deployment) env.NEXT_DEPLOYMENT_ID = one.deployment;
   await run(process.execPath, [join(out, "node_modules/next/dist/bin/next"), "build", one.bundler], { cwd: dir, env });
   rmSync(join(dir, ".next/cache"), { recursive: true, force: true });
   worker(one, dir);

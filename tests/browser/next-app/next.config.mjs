@@ -1,10 +1,15 @@
-// BUILD names the build; NEXT_DEPLOYMENT_ID, which Next.js reads itself, gives it a deployment id. See build.mjs.
+// Read for the build and again for the server: without its deployment id a server's pages do not know theirs.
 
-import { dirname } from "node:path";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+// Written by build.mjs.
+const { build, deployment } = JSON.parse(readFileSync(join(import.meta.dirname, "build.json"), "utf8"));
 
 export default {
-  env: { BUILD: process.env.BUILD, DEPLOYMENT: process.env.NEXT_DEPLOYMENT_ID ?? "" },
-  generateBuildId: () => `build-${process.env.BUILD}`,
+  env: { BUILD: build, DEPLOYMENT: deployment ?? "" },
+  generateBuildId: () => `build-${build}`,
+  deploymentId: deployment,
   // The packages lie in the directory above.
   outputFileTracingRoot: dirname(import.meta.dirname),
   // Which files a deployment would need is more than half of the work, and nobody asks.

@@ -16,6 +16,8 @@ function end(code) {
 function serve(dir) {
   const next = join(dir, "../node_modules/next/dist/bin/next");
   const env = { ...process.env, NODE_ENV: "production", NEXT_TELEMETRY_DISABLED: "1" };
+  // Each build has its own in its files, or none.
+  delete env.NEXT_DEPLOYMENT_ID;
   const server = spawn(process.execPath, [next, "start", "-H", "127.0.0.1", "-p", "0"], { cwd: dir, env, stdio: ["ignore", "pipe", "inherit"] });
   servers.push(server);
   return new Promise((resolve) => {
