@@ -18,16 +18,16 @@ export class NextApp {
   /** No request for so many milliseconds: the page is done. */
   quiet = 400;
   tokens = 20;
+  /** What the names of a worker's caches for its own build hold. */
+  precache = "build-";
+  /** The builds whose service worker can be installed. */
+  workers = ["a", "b"];
   /** Data of another build lead to a whole page of that build, without a fault. */
   recovers = true;
 
   constructor(dirs) {
     this.files = { a: staticFiles(dirs[0]), b: staticFiles(dirs[1]) };
-  }
-
-  /** Whether a service worker keeps all files of a build, and none of another. */
-  complete(paths, build) {
-    return paths.length === this.files[build].size && paths.every((path) => this.files[build].has(path));
+    this.precached = this.files;
   }
 
   buildOf = (html) => /<html[^>]* data-build="(\w+)"/.exec(html)?.[1];

@@ -15,7 +15,7 @@
 //   node pages.mjs http://127.0.0.1:8080/ --builds $dir/plain-a,$dir/plain-b --only 'two tabs'
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { parseArgs } from "node:util";
 
@@ -79,10 +79,18 @@ class Stage {
     };
   }
 
+  /** What the user saw when it went wrong. */
+  async photograph(name) {
+    mkdirSync("screenshots", { recursive: true });
+    const pages = this.contexts.flatMap((context) => context.pages());
+    const path = (n) => `screenshots/${options.app} ${name} ${n}.png`;
+    await Promise.all(pages.map((page, n) => page.screenshot({ path: path(n) }).catch(() => {})));
+  }
+
   close = () => Promise.all(this.contexts.map((context) => context.close()));
 }
 
-async function run(scenario) {
+async function run(scenario, name) {
   const stage = new Stage();
   await rollout.restart();
   const start = log().length;
@@ -90,6 +98,9 @@ async function run(scenario) {
     const result = await scenario(await stage.scenario());
     if (!options.broken) assert.deepEqual(refused(start), [], "nginx's own log");
     return result;
+  } catch (error) {
+    await stage.photograph(name);
+    throw error;
   } finally {
     await stage.close();
   }
@@ -107,10 +118,10 @@ after(async () => {
 const timeout = 180_000;
 if (options.broken) {
   test("without pin the page breaks", { timeout }, async (context) => {
-    for (const fault of await run(broken)) context.diagnostic(fault);
+    for (const fault of await run(broken, "broken")) context.diagnostic(fault);
   });
 } else {
   for (const [name, scenario] of Object.entries(scenarios)) {
-    if (name.includes(options.only)) test(name, { timeout }, () => run(scenario));
+    if (name.includes(options.only)) test(name, { timeout }, () => run(scenario, name));
   }
 }
