@@ -46,16 +46,17 @@ export class LobeChat {
 
   ready = ({ page }) => page.locator("textarea").waitFor();
 
-  /** What is typed before the page is quite awake stays in the box. */
-  async #send({ page }) {
-    const box = page.locator("textarea");
-    await eventually("a message to leave", async () => {
+  /** Types until a message leaves: what comes before the page is quite awake stays in the box, or is lost. */
+  async #send(tab) {
+    const box = tab.page.locator("textarea");
+    const before = new Set(tab.requests.values());
+    const sent = () => [...tab.requests.values()].find((request) => CHAT.test(request.url) && !before.has(request));
+    return eventually("a message to leave", async () => {
       await box.fill("");
       await box.pressSequentially("hello");
       await box.press("Enter");
-      const gone = () => box.inputValue().then((value) => value === "");
-      return eventually("an empty box", gone, 2000).catch(() => false);
-    }, 30_000);
+      return eventually("the request", sent, 5000).catch(() => null);
+    }, 60_000);
   }
 
   /** The first message of a page loads what shows answers; the build of those files, once the answer is there. */
@@ -66,8 +67,10 @@ export class LobeChat {
     await tab.settle();
     const loaded = [...tab.requests].filter(([id, { url, status }]) => !before.has(id) && status === 200 && url.includes("/_next/static/"));
     assert.ok(loaded.length > 0, "a message loads lazy chunks");
-    const of = (build) => loaded.every(([, { url }]) => this.files[build].has(decodeURIComponent(new URL(url).pathname)));
-    return ["a", "b"].filter(of).join() || "several builds";
+    const page = await tab.shows();
+    // The page's own, if some are: whether others are among them, `faults` tells.
+    const own = loaded.some(([, { url }]) => this.files[page].has(decodeURIComponent(new URL(url).pathname)));
+    return own ? page : "another build";
   }
 
   async navigate(tab) {
@@ -93,8 +96,8 @@ export class LobeChat {
 
   /** Sends a message; returns when the answer has begun. */
   async startStream(tab) {
-    await this.#send(tab);
-    this.message = await eventually("the answer's begin", () => [...tab.requests.values()].find(({ url, chunks }) => CHAT.test(url) && chunks.length > 1));
+    this.message = await this.#send(tab);
+    await eventually("the answer's begin", () => this.message.chunks.length > 1);
   }
 
   async endStream(tab) {

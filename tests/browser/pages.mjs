@@ -45,10 +45,10 @@ let browser;
 const log = () => (options["access-log"] ? readFileSync(options["access-log"], "utf8") : "");
 
 /** What nginx itself says it answered badly, whoever asked: a service worker's requests are in no tab's record. */
-function refused(start) {
+function refused(start, lost) {
   const lines = log().slice(start).split("\n").filter(Boolean).map((line) => JSON.parse(line));
   // 499: the browser gave up, as it does with what a page no longer needs.
-  return lines.filter(({ status, uri }) => status >= 400 && status !== "499" && !app.tolerates(uri));
+  return lines.filter(({ status, uri }) => status >= 400 && status !== "499" && !app.tolerates(uri) && !(lost && status === "500"));
 }
 
 /** Contexts that are closed at the end, whatever happens. */
@@ -66,6 +66,11 @@ class Stage {
     return {
       app, rollout, deployment: options.deployment,
       tab: () => Visit.open(context, app, base),
+      rollback: async (tab) => {
+        tab.lose();
+        this.lost = !app.recovers;
+        await rollout.rollback();
+      },
       /** Tabs of somebody else. */
       stranger: async () => {
         const other = await this.context();
@@ -96,7 +101,7 @@ async function run(scenario, name) {
   const start = log().length;
   try {
     const result = await scenario(await stage.scenario());
-    if (!options.broken) assert.deepEqual(refused(start), [], "nginx's own log");
+    if (!options.broken) assert.deepEqual(refused(start, stage.lost), [], "nginx's own log");
     return result;
   } catch (error) {
     await stage.photograph(name);

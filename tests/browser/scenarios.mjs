@@ -67,7 +67,7 @@ export const scenarios = {
 
   async "rollback while open"(t) {
     const tab = await openOn(t, "b");
-    await t.rollout.rollback();
+    await t.rollback(tab);
     assert.equal(await t.app.lazy(tab), "b", "a lazy chunk after the rollback");
     await tab.sound("after the rollback");
     // Data come from stable now.
@@ -78,7 +78,7 @@ export const scenarios = {
 
   async "hard refresh after rollback"(t) {
     const tab = await openOn(t, "b");
-    await t.rollout.rollback();
+    await t.rollback(tab);
     assert.equal(await tab.again({ hard: true }), "a");
     await whole(t, tab, "a", "after a hard refresh");
   },

@@ -18,7 +18,7 @@ export class Visit {
   }
 
   constructor(page, app, base) {
-    Object.assign(this, { page, app, base, requests: new Map(), documents: new Map(), left: new Set(), console: [], last: Date.now() });
+    Object.assign(this, { page, app, base, requests: new Map(), documents: new Map(), left: new Set(), lost: new Set(), console: [], last: Date.now() });
   }
 
   listen() {
@@ -92,6 +92,16 @@ export class Visit {
     return result;
   }
 
+  /** The page's release is taken down: what it asks for besides its files comes from the other one now. */
+  lose() {
+    if (!this.app.recovers) this.lost.add(this.document);
+  }
+
+  /** A fault that the page's own application makes of the other release's data. */
+  #excused({ loaderId, status, url }) {
+    return this.lost.has(loaderId) && (status < 400 || (status === 500 && url.includes("_rsc=")));
+  }
+
   async asked(pattern) {
     await this.settle();
     return [...this.requests.values()].filter(({ url }) => pattern.test(url));
@@ -100,10 +110,12 @@ export class Visit {
   /** All that a user could suffer from, a line each. */
   async faults() {
     await this.settle();
-    const faults = this.console.filter((line) => !this.app.tolerates(line));
+    const lost = this.lost.size > 0 ? /status of 500 .*_rsc=/ : /^$/;
+    const faults = this.console.filter((line) => !this.app.tolerates(line) && !lost.test(line));
     for (const request of this.requests.values()) {
       const url = new URL(request.url);
       if (!/^https?:$/.test(url.protocol) || this.app.tolerates(request.url)) continue;
+      if (this.#excused(request)) continue;
       const name = `${request.method} ${url.pathname}${url.search}`;
       if (url.origin !== new URL(this.base).origin) faults.push(`asked somebody else: ${request.url}`);
       else if (request.error && !request.canceled) faults.push(`failed: ${name}: ${request.error}`);
