@@ -8,7 +8,7 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join, relative } from "node:path";
+import { join, relative } from "node:path";
 
 const here = import.meta.dirname;
 const out = join(here, "../../../target/next-app");
@@ -95,9 +95,9 @@ function compare(a, b) {
 if (process.argv.includes("--again")) rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 const start = Date.now();
-await once("packages", join(out, "packages.key"), hash(["package-lock.json"].map((name) => join(here, name))), packages);
-const sources = [...files(join(here, "app")), ...readdirSync(here).map((name) => join(here, name)).filter((path) => /\.m?js$|\.json$/.test(basename(path)))];
-const key = hash(sources);
+await once("packages", join(out, "packages.key"), hash([join(here, "package-lock.json")]), packages);
+const sources = ["build.mjs", "next.config.mjs", "package-lock.json", "worker.js"].map((name) => join(here, name));
+const key = hash([...files(join(here, "app")), ...sources]);
 const queue = [...BUILDS];
 // Two at a time: each keeps about one core busy.
 await Promise.all(
