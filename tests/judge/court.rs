@@ -79,7 +79,9 @@ impl Court {
         for memory in self.memories() {
             match memory.unit {
                 Unit::Bucket { recount: crate::HOUR, .. } if hour => memory.turn(),
-                Unit::Bucket { recount, .. } if recount != crate::HOUR && now % recount == 0 => memory.turn(),
+                Unit::Bucket { recount, .. } if recount != crate::HOUR && now.is_multiple_of(recount) => {
+                    memory.turn()
+                }
                 _ => {}
             }
         }

@@ -34,7 +34,7 @@ fn five_percent_at_ten() {
     assert_medians("5 %, w 10 %, request", 1_000, &by(Unit::Request), [254, 131]);
     // 900, 8 min.
     assert_medians("5 %, w 10 %, bucket, 10 min", 1_000, &by(TEN_MINUTES), [760, 400]);
-    assert_medians("5 %, w 10 %", 1_000, &fault(0.05, 0.1, 0), [776, 400]);
+    assert_medians("5 %, w 10 %", 1_000, &fault(0.05, 0.1, 0), [774, 400]);
 }
 
 #[test]
@@ -43,36 +43,35 @@ fn five_percent_at_one() {
     // 230, 24 min.
     assert_medians("5 %, w 1 %, request", 500, &by(Unit::Request), [219, 21 * MINUTE]);
     // 1910, 2.7 h.
-    assert_medians("5 %, w 1 %, bucket, 10 min", 500, &by(TEN_MINUTES), [1_150, 100 * MINUTE]);
-    assert_medians("5 %, w 1 %", 500, &fault(0.05, 0.01, 0), [2_080, 3 * HOUR]);
+    assert_medians("5 %, w 1 %, bucket, 10 min", 500, &by(TEN_MINUTES), [1_090, 97 * MINUTE]);
+    assert_medians("5 %, w 1 %", 500, &fault(0.05, 0.01, 0), [1_950, 3 * HOUR]);
 }
 
-/// After ten good seconds.
+/// The judge leaves out the second in which the weight is set. Without it 6, 12 and 44 requests.
 #[test]
 fn a_crash() {
-    // 6, 3 s; 12, 1 to 2 s; 44, 1 to 2 s.
-    for (weight, expected) in [(0.1, [6, 3]), (0.5, [12, 1]), (0.9, [44, 2])] {
+    for (weight, expected) in [(0.1, [8, 4]), (0.5, [22, 2]), (0.9, [62, 4])] {
         let name = format!("100 %, w {} %", weight * 100.0);
-        assert_medians(&name, 2_000, &fault(1.0, weight, 10), expected);
+        assert_medians(&name, 2_000, &fault(1.0, weight, 0), expected);
     }
 }
 
 #[test]
 fn a_crash_at_one_percent() {
     // 165, 20 min; 4, 2 s.
-    for (users, rate, expected) in [(100, 20.0, [168, 20 * MINUTE]), (1_000, 200.0, [4, 2])] {
-        let rollout = Rollout { traffic: Traffic { users, rate, ..USUAL }, ..fault(1.0, 0.01, 10) };
+    for (users, rate, expected) in [(100, 20.0, [165, 21 * MINUTE]), (1_000, 200.0, [6, 3])] {
+        let rollout = Rollout { traffic: Traffic { users, rate, ..USUAL }, ..fault(1.0, 0.01, 0) };
         assert_medians(&format!("100 %, w 1 %, {users} users"), 1_000, &rollout, expected);
     }
 }
 
-/// As an hour begins there is fresh money to bet; half an hour later it is mostly spent.
+/// In the middle of an hour most users have failed once, and do not count until the next.
 #[test]
 fn late_faults() {
-    let (begins, half) = (3 * HOUR, 3 * HOUR + HOUR / 2);
+    let (begins, middle) = (3 * HOUR, 3 * HOUR + 32 * MINUTE);
     // 23 min, 42 s.
-    assert_medians("5 %, w 10 %, from 3 h", 300, &fault(0.05, 0.1, begins), [1_650, 860]);
-    assert_medians("5 %, w 10 %, from 3.5 h", 300, &fault(0.05, 0.1, half), [2_700, 23 * MINUTE]);
-    assert_medians("100 %, w 10 %, from 3 h", 500, &fault(1.0, 0.1, begins), [9, 5]);
-    assert_medians("100 %, w 10 %, from 3.5 h", 500, &fault(1.0, 0.1, half), [80, 42]);
+    assert_medians("5 %, w 10 %, from 3 h", 300, &fault(0.05, 0.1, begins), [2_520, 1_330]);
+    assert_medians("5 %, w 10 %, from 3 h 32 min", 300, &fault(0.05, 0.1, middle), [3_460, 1_710]);
+    assert_medians("100 %, w 10 %, from 3 h", 500, &fault(1.0, 0.1, begins), [16, 8]);
+    assert_medians("100 %, w 10 %, from 3 h 32 min", 500, &fault(1.0, 0.1, middle), [1_070, 567]);
 }

@@ -7,6 +7,8 @@ use crate::court::{Court, End};
 use crate::tally::{SHIPPED, Unit};
 use crate::traffic::{Audience, KINDS, Traffic, USUAL};
 
+type Ends = dyn Fn(&mut Rng, usize, usize) -> End + Sync;
+
 /// What happens during a rollout. Times are seconds since it began, sides are 0 for the canary and 1 for stable.
 pub struct Rollout {
     pub traffic: Traffic,
@@ -17,7 +19,7 @@ pub struct Rollout {
     /// By time, side and kind of user: the chance that a request fails at once.
     pub fails: Box<dyn Fn(u32, usize, usize) -> f64 + Sync>,
     /// By side and kind of user: how the others end. It is known only then.
-    pub ends: Option<Box<dyn Fn(&mut Rng, usize, usize) -> End + Sync>>,
+    pub ends: Option<Box<Ends>>,
     pub unit: Unit,
     pub slow_unit: Unit,
     /// The evidence that is enough: of failures alone, or the total of the three streams.

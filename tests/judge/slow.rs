@@ -13,7 +13,7 @@ const ALPHA: f64 = 0.001;
 
 fn times(factor: f64) -> Rollout {
     let ends =
-        move |rng: &mut Rng, side, _| End::Answered(lognormal(rng, [100.0 * factor, 100.0][side as usize]));
+        move |rng: &mut Rng, side: usize, _| End::Answered(lognormal(rng, [100.0 * factor, 100.0][side]));
     Rollout {
         enough: total,
         fails: Box::new(|_, _, _| 0.0),
@@ -24,17 +24,18 @@ fn times(factor: f64) -> Rollout {
 
 #[test]
 fn twice_as_slow_stays() {
-    Runs::of("TTFB x1", 1_000, &times(1.0)).assert_keeps(ALPHA);
+    Runs::of("TTFB x1", 500, &times(1.0)).assert_keeps(ALPHA);
     Runs::of("TTFB x2", 3_000, &times(2.0)).assert_keeps(ALPHA);
     // Nobody seems fast by failing.
     let rollout = Rollout { fails: Box::new(|_, side, _| [0.0, 0.6][side]), ..times(2.0) };
-    Runs::of("TTFB x2, stable fails 60 %", 1_000, &rollout).assert_keeps(ALPHA);
+    Runs::of("TTFB x2, stable fails 60 %", 500, &rollout).assert_keeps(ALPHA);
 }
 
-/// By the bucket of a block, which is not valid: users differ.
+/// By the bucket of a block, which is not valid, as users differ. The first simulation, with stable's exact quantiles, needed
+/// 633, 185, 66 and 15.
 #[test]
 fn requests_until_found() {
-    for (factor, requests) in [(2.5, 950), (3.0, 218), (4.0, 78), (10.0, 23)] {
+    for (factor, requests) in [(2.5, 890), (3.0, 213), (4.0, 78), (10.0, 24)] {
         let name = format!("TTFB x{factor}, bucket of a block");
         let rollout = Rollout { slow_unit: Unit::BucketOfBlock, seconds: 3 * HOUR, ..times(factor) };
         let runs = Runs::of(&name, 500, &rollout);
@@ -44,7 +45,7 @@ fn requests_until_found() {
 
 #[test]
 fn seconds_until_found() {
-    for (factor, seconds) in [(3.0, 5_000), (4.0, 1_700), (10.0, 23)] {
+    for (factor, seconds) in [(3.0, 4_600), (4.0, 1_880), (10.0, 24)] {
         let name = format!("TTFB x{factor}");
         let runs = Runs::of(&name, 300, &Rollout { seconds: 12 * HOUR, ..times(factor) });
         assert_near(&name, runs.seconds()[0], seconds, 0.25);
@@ -53,9 +54,9 @@ fn seconds_until_found() {
 
 /// Documents are fast and LLM calls are slow; some users send many of these, the others few.
 fn mix(factor: f64, heavy: f64, crowd: Crowd, slow_unit: Unit) -> Rollout {
-    let ends = move |rng: &mut Rng, side, kind| {
-        let median = if rng.f64() < [0.05, 0.8][kind as usize] { 2000.0 } else { 40.0 };
-        End::Answered(lognormal(rng, median * [factor, 1.0][side as usize]))
+    let ends = move |rng: &mut Rng, side: usize, kind: usize| {
+        let median = if rng.f64() < [0.05, 0.8][kind] { 2000.0 } else { 40.0 };
+        End::Answered(lognormal(rng, median * [factor, 1.0][side]))
     };
     let traffic = Traffic { special: heavy, crowd, ..USUAL };
     Rollout { traffic, ends: Some(Box::new(ends)), slow_unit, ..times(1.0) }
