@@ -28,14 +28,14 @@ fn promote(now: u32, court: &mut Court) {
 #[test]
 fn reloads_and_restarts() {
     let rollout = Rollout { interlude: Some(reload), seconds: 3 * HOUR, ..Default::default() };
-    Runs::of("equal: reloads and restarts, 3 h", 3_000, &rollout).assert_keeps(ALPHA);
+    Runs::of("equal: reloads and restarts, 3 h", 1_500, &rollout).assert_keeps(ALPHA);
 }
 
 /// The promise is to each build.
 #[test]
 fn a_promotion() {
     let rollout = Rollout { interlude: Some(promote), ..Default::default() };
-    Runs::of("equal: two builds, one after the other", 10_000, &rollout).assert_keeps(2.0 * ALPHA);
+    Runs::of("equal: two builds, one after the other", 5_000, &rollout).assert_keeps(2.0 * ALPHA);
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn a_ramp_while_the_rate_drifts() {
 
 #[test]
 fn three_loads() {
-    for (rate, runs) in [(2.0, 10_000), (20.0, 2_000), (200.0, 500)] {
+    for (rate, runs) in [(2.0, 10_000), (20.0, 2_000), (200.0, 300)] {
         let traffic = Traffic { rate, users: (5.0 * rate) as usize, ..USUAL };
         let rollout = Rollout { traffic, ..Default::default() };
         Runs::of(&format!("equal: {rate} requests/s"), runs, &rollout).assert_keeps(ALPHA);

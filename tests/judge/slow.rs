@@ -24,11 +24,11 @@ fn times(factor: f64) -> Rollout {
 
 #[test]
 fn twice_as_slow_stays() {
-    Runs::of("TTFB x1", 1_000, &times(1.0)).assert_keeps(ALPHA);
+    Runs::of("TTFB x1", 500, &times(1.0)).assert_keeps(ALPHA);
     Runs::of("TTFB x2", 3_000, &times(2.0)).assert_keeps(ALPHA);
     // Nobody seems fast by failing.
     let rollout = Rollout { fails: Box::new(|_, side, _| [0.0, 0.6][side]), ..times(2.0) };
-    Runs::of("TTFB x2, stable fails 60 %", 1_000, &rollout).assert_keeps(ALPHA);
+    Runs::of("TTFB x2, stable fails 60 %", 500, &rollout).assert_keeps(ALPHA);
 }
 
 /// By the bucket of a block, which is not valid, as users differ. The first simulation, with stable's exact quantiles, needed
