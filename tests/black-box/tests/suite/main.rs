@@ -28,6 +28,7 @@ mod key_files;
 mod lobechat;
 mod metrics;
 mod one_decision;
+mod pins;
 mod policies;
 mod promotion;
 mod protocols;
