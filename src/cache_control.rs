@@ -32,6 +32,12 @@ pub fn is_for_shared_caches(value: &[u8]) -> bool {
     })
 }
 
+/// Whether nothing has to be done to `value`.
+pub fn is_private(value: &[u8]) -> bool {
+    split_directives(value).any(|directive| directive.eq_ignore_ascii_case(b"private"))
+        && !is_for_shared_caches(value)
+}
+
 /// Splits at commas outside of quoted strings, in which a backslash keeps the next byte (RFC 9110 section 5.6.4).
 fn split_directives(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
@@ -54,11 +60,19 @@ mod tests {
             ("public, max-age=60", true),
             ("max-age=0, S-MaxAge = 5", true),
             ("private, no-store", false),
+            ("Private", false),
             ("max-age=60", false),
+            ("no-cache, x=\"private\"", false),
+            ("public, private", true),
             ("no-cache=\"a, public\"", false),
             ("", false),
         ] {
             assert_eq!(is_for_shared_caches(value.as_bytes()), is_meant, "{value}");
+            assert_eq!(
+                is_private(value.as_bytes()),
+                ["private, no-store", "Private"].contains(&value),
+                "{value}"
+            );
         }
     }
 

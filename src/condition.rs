@@ -56,7 +56,10 @@ impl Condition {
     pub fn holds<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<bool> {
         let value = match &self.source {
             Source::Cookie(slot) => inputs.cookie(*slot),
-            Source::Claim(slot) => return Some(self.test.holds_for(inputs.claim(*slot))),
+            Source::Claim(slot) => match inputs.claim(*slot) {
+                Claim::Text(text) => text.as_bytes(),
+                claim => return Some(self.test.holds_for(claim)),
+            },
             source => source.value(inputs, request)?,
         };
         Some(match &self.test {

@@ -14,8 +14,9 @@ pub struct CookieNames {
 
 #[derive(Debug)]
 struct Name {
+    /// With the `=` behind it.
     text: Box<[u8]>,
-    /// `text=` in 16 bytes, and the bits that count: a comparison without a call. Never equal for a longer name.
+    /// The first 16 bytes of it, and the bits that count: a comparison without a call.
     head: u128,
     mask: u128,
     /// The name before this one with its initial, plus one.
@@ -27,9 +28,9 @@ const INITIALS: usize = 32;
 impl CookieNames {
     /// The index of `name`, which is added if it is new.
     pub fn index(&mut self, name: &[u8]) -> usize {
-        let text = name.to_ascii_lowercase();
+        let text = [&name.to_ascii_lowercase(), &b"="[..]].concat();
         self.names.iter().position(|known| *known.text == *text).unwrap_or_else(|| {
-            let newest = &mut self.newest[initial(*text.first().unwrap_or(&0))];
+            let newest = &mut self.newest[initial(text[0])];
             let before = std::mem::replace(newest, self.names.len() + 1);
             self.names.push(Name::new(text.into(), before));
             self.names.len() - 1
@@ -46,20 +47,18 @@ impl CookieNames {
 
     /// Fills the empty places of `found` with the values of a `Cookie` line, first match wins.
     ///
-    /// `find` finds the first `;` of a text. The web server's C library does that best; a test takes any.
-    #[inline(never)]
+    /// `split` gives what is before and behind the first `;` of a text. The web server's C library finds it best; a test
+    /// takes any.
+    #[inline(always)]
     pub fn scan<'r>(
         &self,
         line: &'r [u8],
         found: &mut [Option<&'r [u8]>],
-        find: impl Fn(&[u8]) -> Option<usize>,
+        split: impl Fn(&'r [u8]) -> (&'r [u8], &'r [u8]),
     ) {
         let mut rest = line;
         while let Some(&first) = rest.first() {
-            let (pair, after) = match find(rest).and_then(|end| rest.split_at_checked(end)) {
-                Some((pair, after)) => (pair, after),
-                None => (rest, &[][..]),
-            };
+            let (pair, after) = split(rest);
             let mut next = self.newest[initial(first)];
             while let Some(name) = self.names.get(next.wrapping_sub(1)) {
                 if let (value @ Some(_), Some(place)) = (name.value_in(pair), found.get_mut(next - 1)) {
@@ -68,7 +67,6 @@ impl CookieNames {
                 }
                 next = name.before;
             }
-            let [_, after @ ..] = after else { return };
             rest = trim_spaces(after);
         }
     }
@@ -90,12 +88,9 @@ fn initial(first: u8) -> usize {
 
 impl Name {
     fn new(text: Box<[u8]>, before: usize) -> Name {
-        let (mut head, mut mask) = ([0xff; 16], [0; 16]);
-        if text.len() < 16 {
-            head.fill(0);
-            head[..text.len()].copy_from_slice(&text);
-            head[text.len()] = b'=';
-            mask[..=text.len()].fill(0xff);
+        let (mut head, mut mask) = ([0; 16], [0; 16]);
+        for ((head, mask), &byte) in head.iter_mut().zip(&mut mask).zip(&text) {
+            (*head, *mask) = (byte, 0xff);
         }
         Name { text, head: u128::from_le_bytes(head), mask: u128::from_le_bytes(mask), before }
     }
@@ -103,19 +98,23 @@ impl Name {
     /// The value of a pair of this name.
     #[inline]
     fn value_in<'r>(&self, pair: &'r [u8]) -> Option<&'r [u8]> {
-        match (pair.first_chunk(), pair.get(self.text.len() + 1..)) {
-            (Some(chunk), Some(value)) if u128::from_le_bytes(*chunk) & self.mask == self.head => {
+        match (pair.first_chunk(), pair.split_at_checked(self.text.len())) {
+            (Some(chunk), Some((text, value)))
+                if u128::from_le_bytes(*chunk) & self.mask == self.head
+                    && (text.len() <= chunk.len() || *text == *self.text) =>
+            {
                 Some(trim_spaces(value))
             }
             _ => self.unusual_value_in(pair),
         }
     }
 
-    /// A short pair, a long name, or a name in another case or followed by spaces: nginx takes all of them.
+    /// A short pair, or a name in another case or followed by spaces: nginx takes all of them.
     #[inline(never)]
     fn unusual_value_in<'r>(&self, pair: &'r [u8]) -> Option<&'r [u8]> {
-        let (head, tail) = pair.split_at_checked(self.text.len())?;
-        if !matches!(tail, [b'=' | b' ', ..]) || !head.eq_ignore_ascii_case(&self.text) {
+        let name = self.text.strip_suffix(b"=")?;
+        let (head, tail) = pair.split_at_checked(name.len())?;
+        if !matches!(tail, [b'=' | b' ', ..]) || !head.eq_ignore_ascii_case(name) {
             return None;
         }
         trim_spaces(tail).strip_prefix(b"=").map(trim_spaces)
@@ -132,15 +131,18 @@ fn trim_spaces(mut text: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use memchr::memchr;
-
     use super::*;
+    use crate::inputs::Request;
+    use crate::inputs::testing::TestRequest;
 
     fn scan<'r>(names: &[&str], lines: &[&'r str]) -> Vec<Option<&'r [u8]>> {
         let mut known = CookieNames::default();
         names.iter().for_each(|name| _ = known.index(name.as_bytes()));
         let mut found = vec![None; known.len()];
-        lines.iter().for_each(|line| known.scan(line.as_bytes(), &mut found, |text| memchr(b';', text)));
+        let request = TestRequest::default();
+        lines
+            .iter()
+            .for_each(|line| known.scan(line.as_bytes(), &mut found, |text| request.split(b';', text)));
         found
     }
 
@@ -148,6 +150,7 @@ mod tests {
     fn finds_by_name() {
         for (line, value) in [
             ("uid=1", Some("1")),
+            ("uid=a longer value", Some("a longer value")),
             ("a=b; uid=1", Some("1")),
             ("a=b;uid=1;c=d", Some("1")),
             ("UID=1", Some("1")),
@@ -166,6 +169,22 @@ mod tests {
             (";;", None),
         ] {
             assert_eq!(scan(&["uid"], &[line]), [value.map(str::as_bytes)], "{line}");
+        }
+    }
+
+    #[test]
+    fn names_of_every_length() {
+        for length in 1..40 {
+            let name = &"lobechat_visitor_of_my_own_policy_number"[..length];
+            for value in ["", "1", "of sixteen bytes and more"] {
+                let (usual, other) = (format!("{name}={value}"), format!("{}={value}", name.to_uppercase()));
+                for line in [&usual, &other] {
+                    assert_eq!(scan(&[name], &[line]), [Some(value.as_bytes())], "{line}");
+                }
+                for line in [format!("{name}x={value}"), format!("{}x={value}", &name[..length - 1])] {
+                    assert_eq!(scan(&[name], &[&line]), [None], "{line}");
+                }
+            }
         }
     }
 

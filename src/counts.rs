@@ -23,7 +23,7 @@ pub enum Outcome {
     Timeout,
     /// Closed or reset before the answer's header, or with one that is no HTTP.
     Reset,
-    /// The answer broke off after it had begun.
+    /// The answer broke off after it had begun. A stream has counted as `Ok` before, when it began.
     Cut,
     /// No server of the upstream was there to ask: all down, busy or failed lately.
     NoLive,

@@ -63,6 +63,8 @@ pub struct Decision<'r> {
     pub line: usize,
     pub reason: Reason,
     pub page: Following,
+    /// Whether it was asked who sent the request. If not, there is no user and no bucket here: see [`identify`].
+    pub knows_user: bool,
     pub user: User<'r>,
     /// The user's native bucket, 0 to 9999; none without a user.
     pub bucket: Option<u16>,
@@ -86,19 +88,44 @@ impl Decision<'_> {
 /// Decides `request` by `policy`, as it stands. `None` when memory is short.
 #[inline]
 pub fn decide<'r>(policy: &Policy, in_force: &InForce, request: &'r impl Request) -> Option<Decision<'r>> {
-    // On the stack, unless a policy reads an unusual number of names.
-    let (mut few, mut many) = ([None; 8], None);
-    let slots = match few.get_mut(..policy.names.count()) {
-        Some(few) => few,
-        None => many.insert(empty_slots(policy.names.count())?),
-    };
-    let inputs = policy.names.read(request, slots)?;
-    let (claims, identity) = match &*policy.identities {
-        [] => (None, None),
-        _ => identified(policy, inputs, request)?,
-    };
-    let inputs = inputs.with(claims);
+    with_inputs(policy, request, |inputs, identity| {
+        let Some(pin) = &policy.pin else {
+            return afresh(policy, in_force, inputs, request, identity, |_| Some(Following::default()));
+        };
+        let asked = pin.asked(request);
+        let follow = |own| pin.follow(asked, (policy, in_force), inputs, request, own);
+        if asked.part != Part::Asset {
+            return afresh(policy, in_force, inputs, request, identity, follow);
+        }
+        match follow(None)? {
+            // Nothing but the page matters to a file of it, unless a route or the user are to be remembered.
+            page @ Following { line: Some(line), .. }
+                if policy.remember.is_none() && policy.users.keep().is_none() =>
+            {
+                Some(of_page(in_force, line, page, identity))
+            }
+            page => afresh(policy, in_force, inputs, request, identity, |_| Some(page)),
+        }
+    })
+}
 
+fn of_page<'r>(in_force: &InForce, line: usize, page: Following, identity: Option<Outcome>) -> Decision<'r> {
+    let release = in_force.release_of(line);
+    let (reason, user) = (Reason::Pin, User::default());
+    let (knows_user, bucket, remember) = (false, None, false);
+    Decision { release, line, reason, page, knows_user, user, bucket, remember, identity }
+}
+
+/// Decides by all that the request says. `follow` knows its page, given where its own routes lead.
+#[inline(always)]
+fn afresh<'r>(
+    policy: &Policy,
+    in_force: &InForce,
+    inputs: Inputs<'_, 'r>,
+    request: &'r impl Request,
+    identity: Option<Outcome>,
+    follow: impl FnOnce(Option<usize>) -> Option<Following>,
+) -> Option<Decision<'r>> {
     let (route, mut shut) = first_route(policy, in_force, inputs, request)?;
     let (remembered, remember) = match &policy.remember {
         None => (None, false),
@@ -106,12 +133,8 @@ pub fn decide<'r>(policy: &Policy, in_force: &InForce, request: &'r impl Request
     };
     let user = policy.users.identify(inputs, request, &policy.cookie_keys)?;
     let split = &in_force.split;
-    let place = (!user.id.is_empty()).then(|| split.mode().place(&policy.salt, user.id));
-    let own = route.or(remembered).map(|index| policy.routes[index].release);
-    let page = match &policy.pin {
-        None => Following::default(),
-        Some(pin) => pin.follow(policy, in_force, inputs, request, own)?,
-    };
+    let place = place(policy, in_force, &user);
+    let page = follow(route.or(remembered).map(|index| policy.routes[index].release))?;
     let (release, reason) = match (page.line, route, remembered) {
         (Some(line), ..) => (in_force.release_of(line), Reason::Pin),
         (_, Some(index), _) => (policy.routes[index].release, Reason::Route(index as u32)),
@@ -125,8 +148,49 @@ pub fn decide<'r>(policy: &Policy, in_force: &InForce, request: &'r impl Request
         },
     };
     let line = page.line.unwrap_or_else(|| in_force.line_of(release));
-    let bucket = place.map(|(bucket, _)| bucket);
-    Some(Decision { release, line, reason, page, user, bucket, remember, identity })
+    let (knows_user, bucket) = (true, place.map(|(bucket, _)| bucket));
+    Some(Decision { release, line, reason, page, knows_user, user, bucket, remember, identity })
+}
+
+/// Who sent a request whose decision did not depend on it, and the bucket. `None` when memory is short.
+#[cold]
+pub fn identify<'r>(
+    policy: &Policy,
+    in_force: &InForce,
+    request: &'r impl Request,
+) -> Option<(User<'r>, Option<u16>)> {
+    with_inputs(policy, request, |inputs, _| {
+        let user = policy.users.identify(inputs, request, &policy.cookie_keys)?;
+        let bucket = place(policy, in_force, &user).map(|(bucket, _)| bucket);
+        Some((user, bucket))
+    })
+}
+
+/// The native bucket and the position of a user; none without an id.
+#[inline(always)]
+fn place(policy: &Policy, in_force: &InForce, user: &User<'_>) -> Option<(u16, u32)> {
+    (!user.id.is_empty()).then(|| in_force.split.mode().place(&policy.salt, user.id))
+}
+
+/// Reads what the policy looks at, claims included.
+#[inline(always)]
+fn with_inputs<'r, T>(
+    policy: &Policy,
+    request: &'r impl Request,
+    then: impl FnOnce(Inputs<'_, 'r>, Option<Outcome>) -> Option<T>,
+) -> Option<T> {
+    // On the stack, unless a policy reads an unusual number of names.
+    let (mut few, mut many) = ([None; 8], None);
+    let slots = match few.get_mut(..policy.names.count()) {
+        Some(few) => few,
+        None => many.insert(empty_slots(policy.names.count())?),
+    };
+    let inputs = policy.names.read(request, slots)?;
+    let (claims, identity) = match &*policy.identities {
+        [] => (None, None),
+        _ => identified(policy, inputs, request)?,
+    };
+    then(inputs.with(claims), identity)
 }
 
 /// The claims of whoever sent the request, and where they come from or why there are none. Kept apart, so that policies

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use self::asked::Asked;
 use self::steps::steps;
-use crate::decision::{Decision, decide};
+use crate::decision::{Decision, decide, identify};
 use crate::identity::Outcome;
 use crate::in_force::InForce;
 use crate::inputs::Request;
@@ -64,7 +64,10 @@ pub fn explain(
     request: &impl Request,
 ) -> Option<Explanation> {
     let asked = Asked::new(request, query);
-    let decision = decide(policy, in_force, &asked)?;
+    let mut decision = decide(policy, in_force, &asked)?;
+    if !decision.knows_user {
+        (decision.user, decision.bucket) = identify(policy, in_force, &asked)?;
+    }
     let (line, skew) = (decision.line, decision.page.is_skew(decision.line));
     let steps = steps(policy, in_force, &asked, &decision)?;
     let Decision { release, reason, user, bucket, identity, .. } = decision;

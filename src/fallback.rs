@@ -90,7 +90,7 @@ impl Fallback {
 
 /// The servers that may still be asked. nginx counts them in one number, which the balancer of the release in turn
 /// counts down, too: this keeps the two apart.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Tries {
     /// The number of the release's own balancer.
     release: usize,

@@ -89,7 +89,7 @@ impl HashMode {
     }
 
     /// The native bucket of a user and the user's position on this mode's own scale.
-    #[inline]
+    #[inline(always)]
     pub fn place(self, salt: &Salt, user: &[u8]) -> (u16, u32) {
         let hash = salt.murmur3(user);
         let bucket = bucket_of(hash);

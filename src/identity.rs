@@ -193,6 +193,7 @@ impl Identity {
         Some(None)
     }
 
+    #[inline]
     fn verify(
         &self,
         place: usize,
@@ -206,6 +207,19 @@ impl Identity {
             verified.validity.check(now)?;
             return verified.claims.clone();
         }
+        self.verify_anew(tag, place, token, names, now)
+    }
+
+    /// Kept apart, so that a token that is remembered is found quickly.
+    #[inline(never)]
+    fn verify_anew(
+        &self,
+        tag: usize,
+        place: usize,
+        token: &[u8],
+        names: &ClaimNames,
+        now: Seconds,
+    ) -> Result<Rc<Claims>, Failure> {
         if token.len() > MAX_TOKEN {
             return Err(Failure::TooLarge);
         }
@@ -224,7 +238,7 @@ impl Identity {
 
 /// Asks the identities of a policy in their order; the first that verifies supplies the claims. `None` when
 /// memory is short.
-#[inline(never)]
+#[inline]
 pub fn find<'r>(
     identities: &[Identity],
     names: &ClaimNames,

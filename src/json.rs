@@ -40,11 +40,12 @@ impl<'a> Members<'a> {
 
     /// The value of a member as it was written; `null` counts as none.
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        self.0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| *value)
-            .filter(|value| *value != "null")
+        self.written(name).filter(|value| *value != "null")
+    }
+
+    /// The same, also of a `null`.
+    pub fn written(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
     }
 
     /// All members with their values as they were written.
@@ -53,7 +54,7 @@ impl<'a> Members<'a> {
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
+        self.written(name).is_some()
     }
 
     /// A member that is a string.

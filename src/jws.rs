@@ -20,21 +20,31 @@ use crate::jwk::{Key, KeySet};
 pub fn verify(token: &[u8], keys: &KeySet, allowed: Algorithms) -> Result<Vec<u8>, Failure> {
     let (signed, signature) = split_last(token).ok_or(Failure::Malformed)?;
     let (header, payload) = split_last(signed).ok_or(Failure::Malformed)?;
-    let [header, payload, signature] = [header, payload, signature].map(|part| URL_SAFE_NO_PAD.decode(part));
-    let header = header.map_err(|_| Failure::Malformed)?;
-    let (payload, signature) =
-        (payload.map_err(|_| Failure::Malformed)?, signature.map_err(|_| Failure::Malformed)?);
-    let (algorithm, kid) = read_header(&header)?;
+    // One piece of memory for all, with the payload in front. It is larger than need be: the decoder rounds up.
+    let mut decoded = vec![0; token.len() + 9];
+    let (payload, rest) = decode(payload, &mut decoded)?;
+    let (header, rest) = decode(header, rest)?;
+    let (signature, _) = decode(signature, rest)?;
+    let (algorithm, kid) = read_header(header)?;
 
     let algorithm = algorithm.filter(|&algorithm| allowed.contains(algorithm)).ok_or(Failure::Algorithm)?;
     let mut able = keys.keys.iter().filter(|key| key.algorithms.contains(algorithm)).peekable();
     able.peek().ok_or(Failure::Algorithm)?;
     let mut named = able.filter(|key| key.kid.is_none() || kid.is_none() || key.kid == kid).peekable();
     named.peek().ok_or(Failure::Key)?;
-    match named.any(|key| is_signed(key, algorithm, signed, &signature)) {
-        true => Ok(payload),
-        false => Err(Failure::Signature),
+    if !named.any(|key| is_signed(key, algorithm, signed, signature)) {
+        return Err(Failure::Signature);
     }
+    let length = payload.len();
+    decoded.truncate(length);
+    Ok(decoded)
+}
+
+/// Decodes a part into the front of `memory`, and gives back what is left of it.
+fn decode<'m>(part: &[u8], memory: &'m mut [u8]) -> Result<(&'m [u8], &'m mut [u8]), Failure> {
+    let length = URL_SAFE_NO_PAD.decode_slice(part, memory).map_err(|_| Failure::Malformed)?;
+    let (decoded, rest) = memory.split_at_mut(length);
+    Ok((decoded, rest))
 }
 
 /// Splits at the last dot. More dots than two end up in the header, which base64url refuses.

@@ -18,6 +18,7 @@ pub struct PageHeaders<'r> {
     pub deployment: &'r [u8],
 }
 
+const DEPLOYMENT: Lengths = Lengths::of(&[15]);
 const ACCEPT: Lengths = Lengths::of(&[6]);
 const NAMES: Lengths = Lengths::of(&[7, 11, 14, 15, 24]);
 
@@ -38,6 +39,18 @@ impl<'r> PageHeaders<'r> {
             11 if is(name, b"sec-purpose") => headers.prefetch |= begins(value, b"prefetch"),
             15 if is(name, b"x-deployment-id") => headers.deployment = value,
             _ => {}
+        });
+        headers
+    }
+
+    /// The deployment alone, for what is no navigation anyway.
+    #[inline]
+    pub fn read_deployment(request: &'r impl Request) -> PageHeaders<'r> {
+        let mut headers = PageHeaders::default();
+        request.for_each_header(DEPLOYMENT, |name, value| {
+            if is(name, b"x-deployment-id") {
+                headers.deployment = value;
+            }
         });
         headers
     }
@@ -76,19 +89,19 @@ fn accepts_html(request: &impl Request) -> bool {
     accepts
 }
 
+#[inline]
 fn is<const N: usize>(name: &[u8], lower_case: &[u8; N]) -> bool {
     name.len() == N && begins(name, lower_case)
 }
 
-/// Without regard to case. Of a constant length, so that the compiler compares many bytes at once.
-#[inline]
+/// Whether a text begins with these letters and hyphens, in any case. Of a constant length, so that the compiler compares
+/// many bytes at once; a control character may pass for a hyphen, and has no place in a name.
+#[inline(always)]
 fn begins<const N: usize>(text: &[u8], lower_case: &[u8; N]) -> bool {
-    let same = |head: &[u8; N]| {
-        head.iter()
-            .zip(lower_case)
-            .fold(true, |same, (byte, lower)| same & (byte.to_ascii_lowercase() == *lower))
+    let differs = |head: &[u8; N]| {
+        head.iter().zip(lower_case).fold(0, |differs, (byte, lower)| differs | ((byte | 0x20) ^ lower))
     };
-    text.first_chunk::<N>().is_some_and(same)
+    text.first_chunk::<N>().is_some_and(|head| differs(head) == 0)
 }
 
 #[cfg(test)]

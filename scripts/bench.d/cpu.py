@@ -62,7 +62,7 @@ def _turn(server, worker, shape, requests, setting):
     for name, value in shape.lines():
         command += ["-H", f"{name}: {value}"]
     before = cpu_nanoseconds(worker)
-    command = pinned(setting.load_cpu, [*command, f"http://127.0.0.1:{server.port}/chat"])
+    command = pinned(setting.load_cpu, [*command, f"http://127.0.0.1:{server.port}{shape.path}"])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     spent = cpu_nanoseconds(worker) - before
     if not re.search(rf"status codes: {requests} 2xx", done.stdout):

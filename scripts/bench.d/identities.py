@@ -99,4 +99,5 @@ def check(gateway, keyring, algorithm, setting):
     }
     with gateway.server(setting) as server, Client(server.port) as client:
         for what, (token, release) in cases.items():
-            client.expect(bearing("40", token, release=release), f"{gateway.title}, given {what},")
+            request = replace(bearing("40", token, release=release), cookie=USER)  # with a pin the page would decide
+            client.expect(request, f"{gateway.title}, given {what},")

@@ -87,8 +87,8 @@ def measure_instructions(options, setting, report):
     report.section("Instructions",
                    "User space, one process, keepalive on both sides, after warm-up; callgrind counts them.",
                    "As many calls of malloc() as plain nginx makes count as much as there: it is chance what they take.",
-                   f"Requests have {len(traffic.BROWSER)} browser headers and a cookie header of 40 bytes or 2 KB"
-                   " (bare: 40 bytes, but one header).")
+                   f"Requests are for a script of a page, with {len(traffic.BROWSER)} browser headers and a cookie header: 40 bytes"
+                   " and the page's pin (short), or 2 KB with both (bare: short, but one header).")
     rows = [*wanted, *others] if options.quick else [*wanted, *scenarios.MORE, *others]
     counts = instructions.count_all(rows, shapes, setting)
     report.instructions(rows, shapes, counts)
@@ -98,8 +98,11 @@ def measure_instructions(options, setting, report):
     spread = max(count.spread for scenario in wanted for count in counts[scenario.key].values())
     print(f"In plain nginx and the module, {instructions.SLICE} requests differ from the next by {spread:.0f} at most.")
     if not options.quick:
+        pages, visits = [scenarios.PLAIN, scenarios.BUDGET], traffic.pick("page")
+        report.section("Pages", "A navigation: the answer is a page, and the browser has its pin.")
+        report.instructions(pages, visits, instructions.count_all(pages, visits, setting))
         visitors, visits = [scenarios.PLAIN, scenarios.VISITOR], traffic.pick("visitor", "first")
-        report.section("Visitors", "A navigation with the visitor cookie, and a first visit, which is given one.")
+        report.section("Visitors", "A navigation with visitor and pin, and a first visit, which is given both.")
         report.instructions(visitors, visits, instructions.count_all(visitors, visits, setting))
     if options.profile:
         for scenario in wanted:

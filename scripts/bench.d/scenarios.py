@@ -5,6 +5,7 @@ Used by main.py, which hands them to instructions.py, cpu.py and memory.py. What
 
 from dataclasses import dataclass, field, replace
 
+import pins
 from budgets import ROUTE, Budget
 from processes import Server, write_files
 from traffic import FOR_EVER, nginx_command
@@ -33,7 +34,7 @@ class Scenario:
         return Server(name or self.title, 1, render, command, cpu)
 
     def _render(self, setting, ports, directory, single):
-        write_files(self.files, directory)
+        write_files({pins.FILE: lambda: (pins.KEY,), **self.files}, directory)
         load = self.load + ((setting.module,) if self.module else ())
         stable, canary, _ = setting.backend.ports
         upstreams = [("lobe_a", stable), ("lobe_b", canary)]
@@ -66,7 +67,8 @@ def _upstream(name, port):
 
 def policy(*lines, name="", users="user cookie:uid;"):
     """The block of a policy with two releases, 90 to 10."""
-    text = "\n".join(("release stable lobe_a version=1.0.0;", "release canary lobe_b version=1.1.0 weight=10%;", users, *lines))
+    key = () if any("cookie_key" in line for line in lines) else (f"cookie_key {pins.FILE};",)
+    text = "\n".join((*key, "release stable lobe_a version=1.0.0;", "release canary lobe_b version=1.1.0 weight=10%;", users, *lines))
     return f"lobechat_canary {name} {{ {text} }}"
 
 
@@ -100,7 +102,7 @@ PLAIN = Scenario("plain", "plain proxy_pass")
 LOADED = Scenario("loaded", "plain, module loaded", module=True)
 MAP = mapped("map", "map + split_clients", "stable lobe_a;", "canary lobe_b;")
 HASH = routed("hash", "module: user split")
-BUDGET = routed("route", "module: cookie route + user split", EXACT[1], budget=ROUTE)
+BUDGET = routed("route", "module: cookie route + user split + pin", EXACT[1], budget=ROUTE)
 JUDGED = routed("judged", "module: the same, judged", EXACT[1], "rollback on;", budget=ROUTE,
                 http="lobechat_canary_zone lobechat_canary:1m state=off;")
 TWO = routed("two", "module: two cookie routes + user split", *EXACT)
@@ -124,7 +126,7 @@ MORE = (
     replace(BUDGET, key="headers", title="module: three variables to the backend", budget=None,
             location=policy(*EXACT) + HEADERS),
 )
-# Both for a navigation that gets text/html, which is where the cookie is set.
+# For navigations that get text/html, which is where cookies are set.
 VISITOR = replace(HASH, key="visitor", title="module: split by visitor cookie", location=policy(users="user visitor;"))
 
 

@@ -7,10 +7,11 @@ import socket
 import time
 from dataclasses import dataclass
 
+import pins
 from processes import Failure, Server
 
 # What Firefox sends with a navigation, beside Host and Cookie.
-BROWSER = (
+NAVIGATION = (
     ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
     ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
     ("Accept-Language", "en-US,en;q=0.5"),
@@ -21,6 +22,18 @@ BROWSER = (
     ("Sec-Fetch-Site", "none"),
     ("Priority", "u=0, i"),
 )
+# What it sends for a script of that page.
+BROWSER = (
+    NAVIGATION[0],
+    ("Accept", "*/*"),
+    *NAVIGATION[2:4],
+    ("Referer", "https://chat.example.com/chat"),
+    ("Sec-Fetch-Dest", "script"),
+    ("Sec-Fetch-Mode", "no-cors"),
+    ("Sec-Fetch-Site", "same-origin"),
+    ("Priority", "u=2"),
+)
+PAGE, SCRIPT = "/chat", "/_next/static/chunks/4bd1b696-0a1b2c3d4e5f6a7b.js"
 # A user whom every scenario sends to stable, whatever its hash: so all of them do the same work afterwards.
 USER = "release_channel=beta; uid=user-0000000-7"
 # Real session cookies come before the ones an operator adds.
@@ -37,6 +50,7 @@ class Shape:
     headers: tuple = BROWSER
     tokens: tuple = ()  # each request bears the next of these
     release: str = "stable"  # which has to answer
+    path: str = SCRIPT
 
     def lines(self, token=None):
         """Its headers; without `token` those of the first request."""
@@ -48,23 +62,28 @@ class Shape:
         return [self._text(token) for token in self.tokens or (None,)]
 
     def _text(self, token):
-        head = "GET /chat HTTP/1.1\r\nHost: chat.example.com\r\n"
+        head = f"GET {self.path} HTTP/1.1\r\nHost: chat.example.com\r\n"
         return (head + "".join(f"{name}: {value}\r\n" for name, value in self.lines(token)) + "\r\n").encode()
 
 
+# The page that it belongs to came from stable.
+PINNED = f"{USER}; {pins.COOKIE}"
+
+
 def _long_cookie():
-    room = 2048 - len(USER) - 2
-    return f"{SESSION[:room]}; {USER}"
+    room = 2048 - len(PINNED) - 2
+    return f"{SESSION[:room]}; {PINNED}"
 
 
 SHAPES = {
-    "bare": Shape("bare", USER, (("User-Agent", "h2load nghttp2/1.52.0"),)),
-    "40": Shape("40 B", USER),
+    "bare": Shape("bare", PINNED, (("User-Agent", "h2load nghttp2/1.52.0"),)),
+    "40": Shape("short", PINNED),
     "2k": Shape("2 KB", _long_cookie()),
-    "first": Shape("first visit", USER),
-    "visitor": Shape("known", VISITOR + str(int(time.time()) // 86400)),
+    "page": Shape("page", PINNED, NAVIGATION, path=PAGE),
+    "first": Shape("first visit", USER, NAVIGATION, path=PAGE),
+    "visitor": Shape("known", f"{VISITOR}{int(time.time()) // 86400}; {pins.COOKIE}", NAVIGATION, path=PAGE),
 }
-assert len(SHAPES["40"].cookie) == 40 and len(SHAPES["2k"].cookie) == 2048 and len(BROWSER) == 9
+assert len(USER) == 40 and len(SHAPES["2k"].cookie) == 2048 and len(BROWSER) == len(NAVIGATION) == 9
 
 
 def pick(*keys):
@@ -79,7 +98,7 @@ def backend(nginx, cpu=None):
 
     def render(ports, _):
         stable, canary, status = ports
-        answer = "location / {{ default_type text/html; return 200 {}; }}"
+        answer = "default_type text/html; location / {{ return 200 {0}; }} location /_next/ {{ default_type text/javascript; return 200 {0}; }}"
         return f"""
             daemon off; master_process off; pid nginx.pid; error_log stderr warn;
             events {{ worker_connections 1024; }}

@@ -66,8 +66,8 @@ impl<R: Request> Request for Asked<'_, R> {
         self.request.variable(id)
     }
 
-    fn find_byte(&self, byte: u8, text: &[u8]) -> Option<usize> {
-        self.request.find_byte(byte, text)
+    fn split<'t>(&self, byte: u8, text: &'t [u8]) -> (&'t [u8], &'t [u8]) {
+        self.request.split(byte, text)
     }
 
     fn concat(&self, parts: &[&[u8]]) -> Option<&[u8]> {

@@ -32,11 +32,11 @@ impl Validity {
 
 /// A NumericDate; a fraction counts as the next second, since now is a whole one.
 fn date(claims: &Members<'_>, name: &str) -> Result<Option<Seconds>, Failure> {
-    if !claims.has(name) {
+    let Some(value) = claims.written(name) else {
         return Ok(None);
-    }
+    };
     // Out of range is the nearest that there is: the cast saturates.
-    let date = claims.get(name).and_then(json::number).ok_or(Failure::Claims)?;
+    let date = json::number(value).ok_or(Failure::Claims)?;
     Ok(Some(date.ceil() as Seconds))
 }
 

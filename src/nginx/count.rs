@@ -17,7 +17,7 @@ use super::shim::{canary_answer_is_stream, canary_answer_is_whole, canary_header
 use super::upstream::{is_cached, is_passed};
 use crate::counts::Outcome;
 use crate::decision::Reason;
-use crate::zone::{GenerationSlot, PolicySlot};
+use crate::zone::GenerationSlot;
 
 /// What has been counted of a request under one decision: so many entries of nginx's list of attempts, and the request itself.
 const REQUEST: u32 = 1 << 31;
@@ -40,11 +40,54 @@ unsafe extern "C" fn log(r: *mut ngx_http_request_t) -> ngx_int_t {
     if ptr::eq(request.main, r) {
         guard((), || {
             for_each_decision(request, |conf, decided| {
-                Count { r: request, conf, decided, at_end: true }.count()
+                if count_plain(request, conf, decided).is_none() {
+                    Count { r: request, conf, decided, at_end: true }.count_any();
+                }
             })
         });
     }
     NGX_OK as ngx_int_t
+}
+
+/// Counts what most requests are: the release that was decided has answered the only attempt, as it should. `None`: this
+/// one is not, and nothing has been counted.
+#[inline]
+fn count_plain(r: &ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> Option<()> {
+    let [state] = states(r) else {
+        return None;
+    };
+    // SAFETY: the accessor only reads.
+    let whole = || unsafe { canary_answer_is_whole(ptr::from_ref(r).cast_mut()) != 0 };
+    let is_plain = decided.counted.get() == 0
+        && decided.attempts()?.is_one()
+        && state.header_time != UNSET
+        && !conf.policy.is_failure(state.status)
+        && !decided.page.is_skew(decided.line)
+        && whole();
+    if !is_plain {
+        return None;
+    }
+    let slot = conf.shared.generation(decided.line)?;
+    let (milliseconds, reason) = (state.header_time as u64, reason_index(decided.reason));
+    slot.shard(worker()).count_plain(reason, r.headers_out.status, milliseconds);
+    slot.note_connected(now(), true);
+    decided.counted.set(REQUEST | 1);
+    if conf.policy.is_judged() {
+        judge(conf, decided, Outcome::Ok, milliseconds);
+    }
+    Some(())
+}
+
+/// What nginx writes down of each attempt, with empty entries between rounds.
+#[inline]
+fn states(r: &ngx_http_request_t) -> &[ngx_http_upstream_state_t] {
+    // SAFETY: the list lives in the request's pool, and nothing is added while we look.
+    unsafe {
+        match r.upstream_states.as_ref() {
+            Some(states) if states.nelts > 0 => slice::from_raw_parts(states.elts.cast(), states.nelts),
+            _ => &[],
+        }
+    }
 }
 
 /// Whether the answer that is about to begin is to be counted at once.
@@ -66,51 +109,11 @@ struct Count<'r> {
     at_end: bool,
 }
 
-/// The slots where a line's generation is counted.
-struct Slots<'z> {
-    policy: &'z PolicySlot,
-    generation: &'z GenerationSlot,
-}
-
 impl Count<'_> {
-    #[inline]
-    fn count(&self) {
-        if !self.count_plain().unwrap_or_default() {
-            self.count_any();
-        }
-    }
-
-    /// What most requests are: the release that was decided has answered the only attempt, as it should. False: this one
-    /// is not, and nothing has been counted.
-    #[inline]
-    fn count_plain(&self) -> Option<bool> {
-        let [state] = self.states() else {
-            return Some(false);
-        };
-        // SAFETY: the accessor only reads.
-        let whole = || unsafe { canary_answer_is_whole(ptr::from_ref(self.r).cast_mut()) != 0 };
-        let is_plain = self.decided.counted.get() == 0
-            && self.decided.attempts()?.is_one()
-            && state.header_time != UNSET
-            && !self.conf.policy.is_failure(state.status)
-            && !self.decided.page.is_skew(self.decided.line)
-            && self.at_end
-            && whole();
-        if is_plain {
-            let slot = self.conf.shared.generation(self.decided.line)?;
-            let (milliseconds, reason) = (state.header_time as u64, reason_index(self.decided.reason));
-            slot.shard(worker()).count_plain(reason, self.r.headers_out.status, milliseconds);
-            slot.note_connected(now(), true);
-            self.decided.counted.set(REQUEST | 1);
-            self.judge((Outcome::Ok, milliseconds));
-        }
-        Some(is_plain)
-    }
-
     #[inline(never)]
     fn count_any(&self) {
         let counted = self.decided.counted.get();
-        let states = self.states();
+        let states = states(self.r);
         if counted & REQUEST == 0 {
             if !self.is_ours() {
                 return;
@@ -118,13 +121,28 @@ impl Count<'_> {
             self.count_request();
         }
         let fresh = states.get((counted & !REQUEST) as usize..).unwrap_or_default();
+        if counted & REQUEST != 0 && self.at_end && self.was_cut() {
+            self.count_broken_stream();
+        }
         let last = self.count_attempts(states, fresh);
         self.decided.counted.set(REQUEST | states.len() as u32);
         if counted & REQUEST == 0 {
             self.count_response();
-            if let Some(last) = last {
-                self.judge(last);
+            if let Some((outcome, milliseconds)) = last.filter(|_| self.conf.policy.is_judged()) {
+                judge(self.conf, self.decided, outcome, milliseconds);
             }
+        }
+    }
+
+    /// It has counted as answered when it began.
+    #[cold]
+    fn count_broken_stream(&self) {
+        let served = self.decided.attempts().map_or(self.decided.line, |attempts| attempts.served());
+        if let Some(generation) = self.slot(served) {
+            generation.shard(worker()).count_attempt(Outcome::Cut);
+        }
+        if served == self.decided.line && self.conf.policy.is_judged() {
+            judge(self.conf, self.decided, Outcome::Cut, 0);
         }
     }
 
@@ -133,23 +151,13 @@ impl Count<'_> {
         self.decided.attempts().is_some() || is_passed(self.r, self.conf, self.decided.line)
     }
 
-    /// What nginx writes down of each attempt, with empty entries between rounds.
-    fn states(&self) -> &[ngx_http_upstream_state_t] {
-        // SAFETY: the list lives in the request's pool, and nothing is added while we look.
-        unsafe {
-            match self.r.upstream_states.as_ref() {
-                Some(states) if states.nelts > 0 => slice::from_raw_parts(states.elts.cast(), states.nelts),
-                _ => &[],
-            }
-        }
-    }
-
-    fn slots(&self, line: usize) -> Option<Slots<'_>> {
-        Some(Slots { policy: self.conf.shared.policy()?, generation: self.conf.shared.generation(line)? })
+    /// Where a line's generation is counted.
+    fn slot(&self, line: usize) -> Option<&GenerationSlot> {
+        self.conf.shared.generation(line)
     }
 
     fn count_request(&self) {
-        if let Some(Slots { generation, .. }) = self.slots(self.decided.line) {
+        if let Some(generation) = self.slot(self.decided.line) {
             let shard = generation.shard(worker());
             shard.count_request(reason_index(self.decided.reason));
             if self.decided.page.is_skew(self.decided.line) {
@@ -164,14 +172,14 @@ impl Count<'_> {
         let status = if sent { self.r.headers_out.status } else { 0 };
         let served =
             self.decided.attempts().filter(|_| !is_cached(self.r)).map_or(self.decided.line, |a| a.served());
-        if let Some(Slots { generation, .. }) = self.slots(served) {
+        if let Some(generation) = self.slot(served) {
             generation.shard(worker()).count_response(status);
         }
         if let Some(attempts) = self.decided.attempts() {
             for switch in attempts.switches() {
                 self.count_fallback(switch.from, switch.to);
                 if switch.no_live
-                    && let Some(Slots { generation, .. }) = self.slots(switch.from)
+                    && let Some(generation) = self.slot(switch.from)
                 {
                     generation.shard(worker()).count_attempt(Outcome::NoLive);
                 }
@@ -187,29 +195,27 @@ impl Count<'_> {
             policy.add_fallbacks(from, to, 1);
         }
     }
+}
 
-    /// Tells the judge what became of a user of the split.
-    #[inline]
-    fn judge(&self, (outcome, milliseconds): (Outcome, u64)) {
-        let (true, Some(bucket), true) =
-            (self.decided.is_dealt, self.decided.bucket, self.conf.policy.is_judged())
-        else {
-            return;
-        };
-        let Some(Slots { policy, generation }) = self.slots(self.decided.line) else {
-            return;
-        };
-        if !generation.heeds(self.decided.epoch) {
-            return;
-        }
-        let slow = policy.slow_above(self.decided.release == crate::decision::STABLE);
-        let is_slow = slow.map(|above| above > 0 && milliseconds >= above);
-        // Who leaves early says nothing; who has waited long has seen a slow answer.
-        if outcome == Outcome::Aborted && is_slow == [false; 2] {
-            return;
-        }
-        generation.judged(bucket, outcome.is_failure(), is_slow);
+/// Tells the judge, where there is one, what became of a user of the split.
+fn judge(conf: &PolicyConf, decided: &Decided, outcome: Outcome, milliseconds: u64) {
+    let (true, Some(bucket)) = (decided.is_dealt, decided.bucket) else {
+        return;
+    };
+    let (Some(policy), Some(generation)) = (conf.shared.policy(), conf.shared.generation(decided.line))
+    else {
+        return;
+    };
+    if !generation.heeds(decided.epoch) {
+        return;
     }
+    let slow = policy.slow_above(decided.release == crate::decision::STABLE);
+    let is_slow = slow.map(|above| above > 0 && milliseconds >= above);
+    // Who leaves early says nothing; who has waited long has seen a slow answer.
+    if outcome == Outcome::Aborted && is_slow == [false; 2] {
+        return;
+    }
+    generation.judged(bucket, outcome.is_failure(), is_slow);
 }
 
 /// What nginx writes for a time that has not come.

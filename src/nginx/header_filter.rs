@@ -63,7 +63,7 @@ fn answer(r: &mut ngx_http_request_t) -> Option<()> {
     if count::is_stream(r) {
         count::header(r, conf, decided);
     }
-    if !conf.adds_headers || r.headers_out.status < 200 {
+    if !conf.adds_headers || r.headers_out.status < 200 || is_mere_file(conf, decided) {
         return Some(());
     }
     let line = answering(r, decided);
@@ -76,6 +76,12 @@ fn answer(r: &mut ngx_http_request_t) -> Option<()> {
         shared_caches::keep_out(r)?;
     }
     Some(())
+}
+
+/// Most answers are: nothing is said of a file.
+#[inline]
+fn is_mere_file(conf: &PolicyConf, decided: &Decided) -> bool {
+    decided.page.part == Part::Asset && !conf.policy.expose && !decided.remember && !decided.keep
 }
 
 /// What only the answer of a release carries.

@@ -2,7 +2,8 @@
 //! decided release, then those of the releases to fall back to. Set up by the upstream; nginx calls the rest.
 //!
 //! Which failures are tried again, and for how long, stays nginx's own business. It goes on as long as the peer shows
-//! tries, so the peer shows what the release's balancer has left, and one more while there is another release.
+//! tries, so the peer shows what the release's balancer has left, and one more while there is another release. Once there
+//! is none, it keeps out of it.
 
 mod balancer;
 mod calls;
@@ -64,11 +65,13 @@ pub fn set_up(r: *mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) 
         } else if main && let Some(attempts) = decided.attempts() {
             attempts.begin_round(index, decided.line);
         }
-        let u = (*r).upstream;
-        let next = next(conf, decided, 0);
-        let mut tries = Tries::new((*(*u).conf).next_upstream_tries);
-        tries.enter((*u).peer.tries);
-        (*u).peer.tries = tries.show(next.is_some());
+        let (u, next) = ((*r).upstream, next(conf, decided, 0));
+        let mut tries = Tries::default();
+        if next.is_some() {
+            tries = Tries::new((*(*u).conf).next_upstream_tries);
+            tries.enter((*u).peer.tries);
+            (*u).peer.tries = tries.show(true);
+        }
         let balancer = Balancer::of(u);
         peer.write(Peer { balancer, tries, next, main, request: r, conf, decided });
         install(u, peer);
@@ -113,8 +116,9 @@ unsafe fn install(u: *mut ngx_http_upstream_t, peer: *mut Peer) {
     unsafe {
         let pc = &mut (*u).peer;
         pc.data = peer.cast();
-        pc.get = Some(calls::get);
-        pc.free = Some(calls::free);
+        let is_last = (*peer).next.is_none();
+        pc.get = Some(if is_last { calls::get_last } else { calls::get });
+        pc.free = Some(if is_last { calls::free_last } else { calls::free });
         #[cfg(ngx_feature = "http_ssl")]
         {
             pc.set_session = Some(calls::set_session);
@@ -175,7 +179,7 @@ impl Peer {
 
     /// Asks the balancer of the release.
     #[inline]
-    unsafe fn ask(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
+    unsafe fn ask(&self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
         // SAFETY: the balancer gets its own data.
         unsafe { self.balancer.get.map_or(NGX_ERROR as ngx_int_t, |get| get(pc, self.balancer.data)) }
     }
@@ -220,8 +224,8 @@ impl Peer {
             let line = conf.line_of(release);
             let entered = enter(self.request, conf, line) == NGX_OK as ngx_int_t;
             self.balancer = Balancer::of(u);
-            install(u, ptr::from_mut(self));
             self.next = next(conf, &*self.decided, place);
+            install(u, ptr::from_mut(self));
             self.tries.enter((*u).peer.tries);
             if let Some(attempts) = self.attempts() {
                 attempts.switch(self.count() - 1, line);
@@ -237,17 +241,10 @@ impl Peer {
     /// # Safety
     /// As for [`Peer::get`].
     unsafe fn free(&mut self, pc: *mut ngx_peer_connection_t, state: ngx_uint_t) {
-        // SAFETY: the balancer gets its own data and number of tries; the accessor only reads.
+        // SAFETY: the balancer gets its own number of tries.
         unsafe {
-            if state & NGX_PEER_FAILED as ngx_uint_t != 0
-                && canary_peer_is_stale((*self.request).upstream) != 0
-            {
-                self.stale();
-            }
             (*pc).tries = self.tries.of_release();
-            if let Some(free) = self.balancer.free {
-                free(pc, self.balancer.data, state);
-            }
+            self.give_back(pc, state);
             // On 403 and 404 the other servers of the release would say the same.
             let leave = state & NGX_PEER_NEXT as ngx_uint_t != 0 && self.next.is_some();
             self.tries.end(if leave { 0 } else { (*pc).tries });
@@ -255,11 +252,27 @@ impl Peer {
         }
     }
 
+    /// Gives a server back to the balancer of the release.
+    #[inline]
+    unsafe fn give_back(&self, pc: *mut ngx_peer_connection_t, state: ngx_uint_t) {
+        if state & NGX_PEER_FAILED as ngx_uint_t != 0 {
+            self.note_if_stale();
+        }
+        if let Some(free) = self.balancer.free {
+            // SAFETY: the balancer gets its own data.
+            unsafe { free(pc, self.balancer.data, state) };
+        }
+    }
+
     #[cold]
-    fn stale(&self) {
-        if let Some(attempts) = self.attempts() {
-            // SAFETY: called while the attempt is the last one.
-            attempts.stale(unsafe { self.count() } - 1);
+    fn note_if_stale(&self) {
+        // SAFETY: called while the attempt is the last one of a live request; the accessor only reads.
+        unsafe {
+            if canary_peer_is_stale((*self.request).upstream) != 0
+                && let Some(attempts) = self.attempts()
+            {
+                attempts.stale(self.count() - 1);
+            }
         }
     }
 }

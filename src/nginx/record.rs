@@ -33,6 +33,8 @@ pub struct Decided {
     pub page: Following,
     /// Whether it says something of the release that the split chose.
     pub is_dealt: bool,
+    /// Whether the decision asked who sent the request. Else there is no user here, and no bucket.
+    pub knows_user: bool,
     pub bucket: Option<u16>,
     pub visitor: Visitor,
     /// Whether the answer has to carry a cookie that remembers the route.
@@ -145,6 +147,7 @@ fn find<'r>(newest: *const Record, conf: &PolicyConf) -> Option<&'r Record> {
 }
 
 /// Takes the decision. `None` when memory is short.
+#[inline(always)]
 fn take<'r>(
     main: *mut ngx_http_request_t,
     newest: *mut *mut Record,
@@ -159,12 +162,12 @@ fn take<'r>(
         }
         record.write(Record { policy: conf, decided: None, next: *newest });
         *newest = record;
-        let view = View::new(main).counting_in(conf.shared.policy());
+        let view = View::new(main).counting_in(&conf.shared);
         let in_force = conf.shared.refreshed(&conf.policy);
         let decision = decide(&conf.policy, &in_force, &view)?;
         let (epoch, is_dealt) = (in_force.epoch, decision.is_dealt());
         drop(in_force);
-        let Decision { release, line, reason, page, user, bucket, remember, identity } = decision;
+        let Decision { release, line, reason, page, knows_user, user, bucket, remember, identity } = decision;
         (*record).decided = Some(Decided {
             release,
             line,
@@ -172,6 +175,7 @@ fn take<'r>(
             reason,
             page,
             is_dealt,
+            knows_user,
             bucket,
             visitor: user.visitor,
             remember,

@@ -7,21 +7,21 @@ use std::rc::Rc;
 use nginx_sys::*;
 
 use super::ext::{bytes, pool_copy, write_log};
+use super::shared::Shared;
 use crate::claims::Claims;
 use crate::config::VariableId;
 use crate::failure::Failure;
 use crate::identity::Kind;
 use crate::inputs::{Lengths, Request};
 use crate::policy::Policy;
-use crate::zone::PolicySlot;
 
 /// The main request of a client, for as long as a decision or a filter looks at it.
 pub struct View<'r> {
     main: *mut ngx_http_request_t,
     lifetime: core::marker::PhantomData<&'r ngx_http_request_t>,
     claims: OnceCell<Rc<Claims>>,
-    /// Where tokens that give no claims are counted.
-    counted_in: Option<&'r PolicySlot>,
+    /// Where tokens that give no claims are counted. `None`: whoever looks is not the first.
+    counted_in: Option<&'r Shared>,
 }
 
 impl<'r> View<'r> {
@@ -31,9 +31,9 @@ impl<'r> View<'r> {
         View { main, lifetime: core::marker::PhantomData, claims: OnceCell::new(), counted_in: None }
     }
 
-    /// For a decision that counts.
-    pub fn counting_in(self, slot: Option<&'r PolicySlot>) -> Self {
-        View { counted_in: slot, ..self }
+    /// For a decision that counts, and logs why tokens gave no claims.
+    pub fn counting_in(self, shared: &'r Shared) -> Self {
+        View { counted_in: Some(shared), ..self }
     }
 
     /// The values of a policy's claim variables, in their order and in memory of the request; null without any. `None` when
@@ -121,8 +121,8 @@ impl Request for View<'_> {
         // The request line as the client sent it: rewrites change `uri` and `args`, but not this.
         // SAFETY: it lives in the request's buffers.
         let uri = unsafe { bytes((*self.main).unparsed_uri) };
-        let uri = &uri[..memchr::memchr(b'#', uri).unwrap_or(uri.len())];
-        memchr::memchr(b'?', uri).map_or((uri, &[]), |mark| (&uri[..mark], &uri[mark + 1..]))
+        let (uri, _) = self.split(b'#', uri);
+        self.split(b'?', uri)
     }
 
     fn is_get(&self) -> bool {
@@ -143,10 +143,20 @@ impl Request for View<'_> {
     }
 
     #[inline]
-    fn find_byte(&self, byte: u8, text: &[u8]) -> Option<usize> {
+    fn split<'t>(&self, byte: u8, text: &'t [u8]) -> (&'t [u8], &'t [u8]) {
+        let all = text.as_ptr_range();
         // SAFETY: memchr reads text.len() bytes at most, and returns a place among them or null.
-        let found = unsafe { memchr(text.as_ptr().cast(), byte.into(), text.len() as _) };
-        (!found.is_null()).then(|| found as usize - text.as_ptr() as usize)
+        unsafe {
+            let found = memchr(all.start.cast(), byte.into(), text.len() as _).cast::<u8>().cast_const();
+            if found.is_null() {
+                return (text, &[]);
+            }
+            let (before, after) = (found.offset_from_unsigned(all.start), found.add(1));
+            (
+                slice::from_raw_parts(all.start, before),
+                slice::from_raw_parts(after, all.end.offset_from_unsigned(after)),
+            )
+        }
     }
 
     #[inline]
@@ -159,7 +169,10 @@ impl Request for View<'_> {
     }
 
     fn token_refused(&self, kind: Kind, failure: Failure) {
-        if let Some(slot) = self.counted_in {
+        let Some(shared) = self.counted_in else {
+            return;
+        };
+        if let Some(slot) = shared.policy() {
             slot.count_identity_failure(kind, failure);
         }
         // SAFETY: a request has a connection, and that a log and an address.

@@ -58,25 +58,44 @@ canary_answer_is_stream(ngx_http_request_t *r)
 
 
 ngx_uint_t
-canary_answer_was_cut(ngx_http_upstream_t *u)
+canary_answer_was_cut(ngx_http_request_t *r)
 {
-    ngx_event_pipe_t  *p;
+    ngx_event_pipe_t     *p;
+    ngx_http_upstream_t  *u;
 
-    if (u == NULL || u->pipe == NULL) {
+    u = r->upstream;
+
+    if (u == NULL) {
         return 0;
+    }
+
+    if (!u->buffering) {
+
+        /*
+         * u->length is what is left, -1 until the end of the connection; either
+         * side may have left
+         */
+
+        return !u->upgrade
+               && !r->header_only
+               && u->length != 0
+               && u->length != -1
+               && !r->connection->error
+               && !r->connection->timedout;
     }
 
     p = u->pipe;
 
-    return p->upstream_error
-           || (p->upstream_eof && !p->upstream_done && p->length != -1);
+    return p != NULL
+           && (p->upstream_error
+               || (p->upstream_eof && !p->upstream_done && p->length != -1));
 }
 
 
 ngx_uint_t
 canary_answer_is_whole(ngx_http_request_t *r)
 {
-    return r->header_sent && !canary_answer_was_cut(r->upstream);
+    return r->header_sent && !canary_answer_was_cut(r);
 }
 
 

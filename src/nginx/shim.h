@@ -27,7 +27,7 @@ ngx_uint_t canary_answer_is_stream(ngx_http_request_t *r);
 ngx_uint_t canary_answer_is_whole(ngx_http_request_t *r);
 
 /* whether the answer broke off after it had begun */
-ngx_uint_t canary_answer_was_cut(ngx_http_upstream_t *u);
+ngx_uint_t canary_answer_was_cut(ngx_http_request_t *r);
 
 /* whether an attempt failed because its kept connection was closed before */
 ngx_uint_t canary_peer_is_stale(ngx_http_upstream_t *u);

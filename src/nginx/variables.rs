@@ -1,5 +1,6 @@
 //! The `$lobechat_canary_…` variables: each reads the decision, and has it taken if nothing has before.
-//! `$lobechat_canary_served` also reads what became of the request, so its value may change.
+//! `$lobechat_canary_served` also reads what became of the request, so its value may change; bucket and user are found
+//! when asked for where a decision did not depend on them.
 
 use nginx_sys::*;
 
@@ -7,7 +8,9 @@ use super::conf::PolicyConf;
 use super::ext::{ngx_str, pool_copy};
 use super::guard::guard;
 use super::record::{Decided, decision};
+use super::request::View;
 use super::upstream::answering;
+use crate::decision::identify;
 use crate::identity::Outcome;
 
 /// A value that lives in the configuration, or was just made for a request.
@@ -18,7 +21,7 @@ enum Value<'a> {
 
 type Read = for<'a> fn(&'a PolicyConf, &'a Decided) -> Option<Value<'a>>;
 
-const VARIABLES: [(&str, Read); 9] = [
+const VARIABLES: [(&str, Read); 7] = [
     ("lobechat_canary_release", |conf, decided| {
         Some(Value::Kept(conf.policy.releases[decided.release].name.as_bytes()))
     }),
@@ -32,11 +35,6 @@ const VARIABLES: [(&str, Read); 9] = [
     ("lobechat_canary_rule", |conf, decided| {
         decided.reason.route().map(|index| Value::Kept(&conf.policy.routes[index].text))
     }),
-    ("lobechat_canary_bucket", |_, decided| decided.bucket.map(|bucket| Value::Made(bucket.to_string()))),
-    ("lobechat_canary_user", |conf, decided| {
-        let pseudonym = || Value::Made(format!("{:016x}", conf.policy.salt.pseudonym(decided.user())));
-        (!decided.user().is_empty()).then(pseudonym)
-    }),
     ("lobechat_canary_epoch", |_, decided| Some(Value::Made(decided.epoch.to_string()))),
     ("lobechat_canary_identity", |_, decided| {
         decided.identity.map(|Outcome { kind, failure }| match failure {
@@ -46,7 +44,14 @@ const VARIABLES: [(&str, Read); 9] = [
     }),
 ];
 
-const SERVED: &str = "lobechat_canary_served";
+/// Those that depend on more than the decision.
+const OTHERS: [(&str, Get); 3] = [
+    ("lobechat_canary_served", get_served),
+    ("lobechat_canary_bucket", get_bucket),
+    ("lobechat_canary_user", get_user),
+];
+
+type Get = extern "C" fn(*mut ngx_http_request_t, *mut ngx_http_variable_value_t, usize) -> ngx_int_t;
 
 /// Registers the variables. They are not cacheable: a cacheable one that is read at server level, before
 /// a policy is in force, would stay empty. `None`: nginx has logged why not.
@@ -60,10 +65,14 @@ pub fn register(cf: &mut ngx_conf_t) -> Option<()> {
         variable.get_handler = Some(get);
         variable.data = index;
     }
-    let mut name = ngx_str(SERVED.as_bytes());
-    // SAFETY: nginx copies the name.
-    unsafe { ngx_http_add_variable(cf, &raw mut name, NGX_HTTP_VAR_NOCACHEABLE as ngx_uint_t).as_mut() }?
-        .get_handler = Some(get_served);
+    for (name, get) in OTHERS {
+        let mut name = ngx_str(name.as_bytes());
+        // SAFETY: nginx copies the name.
+        unsafe {
+            ngx_http_add_variable(cf, &raw mut name, NGX_HTTP_VAR_NOCACHEABLE as ngx_uint_t).as_mut()
+        }?
+        .get_handler = Some(get);
+    }
     Some(())
 }
 
@@ -110,6 +119,43 @@ extern "C" fn get_served(
     // release was asked.
     unsafe { (*v).set_valid(0) };
     result
+}
+
+extern "C" fn get_bucket(
+    r: *mut ngx_http_request_t,
+    v: *mut ngx_http_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    answer(r, v, |conf, decided| {
+        let bucket = match decided.knows_user {
+            true => decided.bucket,
+            false => asked(r, conf, |_, bucket| bucket),
+        };
+        bucket.map(|bucket| Value::Made(bucket.to_string()))
+    })
+}
+
+extern "C" fn get_user(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
+    answer(r, v, |conf, decided| {
+        let pseudonym = |id: &[u8]| (!id.is_empty()).then(|| conf.policy.salt.pseudonym(id));
+        let pseudonym = match decided.knows_user {
+            true => pseudonym(decided.user()),
+            false => asked(r, conf, |id, _| pseudonym(id)),
+        };
+        pseudonym.map(|pseudonym| Value::Made(format!("{pseudonym:016x}")))
+    })
+}
+
+/// What the user's id and bucket come to, where the decision has not asked for them.
+fn asked<T>(
+    r: *mut ngx_http_request_t,
+    conf: &PolicyConf,
+    then: impl FnOnce(&[u8], Option<u16>) -> Option<T>,
+) -> Option<T> {
+    // SAFETY: nginx passes a live request, whose main request outlives the view.
+    let view = unsafe { View::new((*r).main) };
+    let (user, bucket) = identify(&conf.policy, &conf.shared.in_force(), &view)?;
+    then(user.id, bucket)
 }
 
 fn answer<'a>(

@@ -48,6 +48,14 @@ pub struct Following {
     pub cookie: Option<Pinned>,
 }
 
+/// A request as the pin sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'r> {
+    pub part: Part,
+    query: &'r [u8],
+    headers: PageHeaders<'r>,
+}
+
 impl Part {
     /// Whether the answer becomes a page.
     pub fn is_navigation(self) -> bool {
@@ -67,25 +75,35 @@ impl Following {
 }
 
 impl Pin {
-    /// `own` is the release to which a route or a remember cookie leads this request. `None` when memory is short.
+    /// What a request is, by its path and its header lines.
+    #[inline]
+    pub fn asked<'r>(&self, request: &'r impl Request) -> Asked<'r> {
+        let (path, query) = request.target();
+        if self.assets.hold(path) && is_plain(path) {
+            return Asked { part: Part::Asset, query, headers: PageHeaders::read_deployment(request) };
+        }
+        let headers = PageHeaders::read(request);
+        let part = match headers.is_navigation(request) {
+            false => Part::Follower,
+            true if self.follow.hold(path) => Part::Return,
+            true => Part::Navigation,
+        };
+        Asked { part, query, headers }
+    }
+
+    /// `own` is the release to which a route or a remember cookie leads this request; of a file it is not asked. `None` when
+    /// memory is short.
     #[inline]
     pub fn follow<'r>(
         &self,
-        policy: &Policy,
-        in_force: &InForce,
+        asked: Asked<'r>,
+        (policy, in_force): (&Policy, &InForce),
         inputs: Inputs<'_, 'r>,
         request: &'r impl Request,
         own: Option<usize>,
     ) -> Option<Following> {
-        let (path, query) = request.target();
-        let headers = PageHeaders::read(request);
-        let part = match () {
-            () if self.assets.hold(path) && is_plain(path) => Part::Asset,
-            () if !headers.is_navigation(request) => Part::Follower,
-            () if self.follow.hold(path) => Part::Return,
-            () => Part::Navigation,
-        };
-        let cookie = self.cookie.read(inputs.cookie(self.cookie.slot));
+        let Asked { part, query, headers } = asked;
+        let cookie = self.cookie.read(inputs.cookie(self.cookie.slot), part.is_navigation());
         let mut following = Following { part, cookie, ..Following::default() };
         if part == Part::Navigation {
             return Some(following);
@@ -148,7 +166,17 @@ impl Following {
 
 /// Whether a server cannot take a path for one elsewhere: it has no segment `..`, no backslash, and no code for a dot, a
 /// slash or a backslash.
+#[inline]
 fn is_plain(path: &[u8]) -> bool {
+    // Without an early end the compiler looks at many bytes at once.
+    let is_odd = path.iter().fold(false, |odd, &b| odd | (b == b'%') | (b == b'\\'));
+    let has_dots =
+        path.iter().zip(path.iter().skip(1)).fold(false, |dots, (&a, &b)| dots | ((a == b'/') & (b == b'.')));
+    !(is_odd | has_dots) || is_plain_all_the_same(path)
+}
+
+#[inline(never)]
+fn is_plain_all_the_same(path: &[u8]) -> bool {
     let after = |at: usize| &path[at + 1..];
     let is_code = |at: usize| {
         let code = after(at).get(..2);

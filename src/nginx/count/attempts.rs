@@ -5,10 +5,11 @@ use nginx_sys::*;
 use super::super::ext::bytes;
 use super::super::request::now;
 use super::super::shim::canary_answer_was_cut;
-use super::{Count, Slots, UNSET, worker};
+use super::{Count, UNSET, worker};
 use crate::counts::{Attempt, Outcome};
 use crate::decision::STABLE;
 use crate::duration::Seconds;
+use crate::zone::GenerationSlot;
 
 impl Count<'_> {
     /// Counts fresh attempts, and returns what became of the request at the decided release.
@@ -27,16 +28,16 @@ impl Count<'_> {
             let Some((line, is_stale)) = self.line_of(all, first + index) else {
                 continue;
             };
-            let Some(slots) = self.slots(line) else {
+            let Some(slot) = self.slot(line) else {
                 continue;
             };
             let (outcome, milliseconds) = self.outcome(state, is_stale, first + index + 1 == all.len(), line);
-            let shard = slots.generation.shard(worker());
+            let shard = slot.shard(worker());
             shard.count_attempt(outcome);
             if state.header_time != UNSET {
                 shard.count_ttfb(milliseconds);
             }
-            self.note(&slots, line, outcome, state.connect_time != UNSET);
+            self.note(slot, line, outcome, state.connect_time != UNSET);
             if line == self.decided.line && outcome != Outcome::Stale {
                 last = Some((outcome, milliseconds));
             }
@@ -86,9 +87,9 @@ impl Count<'_> {
         (outcome, ttfb.unwrap_or(waited))
     }
 
-    fn was_cut(&self) -> bool {
+    pub(super) fn was_cut(&self) -> bool {
         // SAFETY: the accessor only reads.
-        unsafe { canary_answer_was_cut(self.r.upstream) != 0 }
+        unsafe { canary_answer_was_cut(core::ptr::from_ref(self.r).cast_mut()) != 0 }
     }
 
     #[cold]
@@ -99,27 +100,27 @@ impl Count<'_> {
 
     /// What the driver has to know at once: runs of failed connections, and who is alive. A connection that the release
     /// had closed before says neither; who left before the answer began has seen none.
-    fn note(&self, slots: &Slots<'_>, line: usize, outcome: Outcome, is_connected: bool) {
+    fn note(&self, slot: &GenerationSlot, line: usize, outcome: Outcome, is_connected: bool) {
         let now = now();
         match outcome {
             Outcome::Stale => {}
-            _ if is_connected => slots.generation.note_connected(now, outcome == Outcome::Ok),
-            Outcome::Connect => self.connect_failed(slots, line, now),
+            _ if is_connected => slot.note_connected(now, outcome == Outcome::Ok),
+            Outcome::Connect => self.connect_failed(slot, line, now),
             _ => {}
         }
     }
 
     /// When stable cannot be reached either, the others' runs say nothing about them.
     #[cold]
-    fn connect_failed(&self, slots: &Slots<'_>, line: usize, now: Seconds) {
+    fn connect_failed(&self, slot: &GenerationSlot, line: usize, now: Seconds) {
         if self.conf.release_of(line) != STABLE {
-            if slots.generation.heeds(self.decided.epoch) {
-                slots.generation.note_connect_failed(now);
+            if slot.heeds(self.decided.epoch) {
+                slot.note_connect_failed(now);
             }
             return;
         }
         for other in 0..self.conf.policy.releases.len() {
-            if let Some(Slots { generation, .. }) = self.slots(other) {
+            if let Some(generation) = self.slot(other) {
                 generation.end_connect_failures();
             }
         }

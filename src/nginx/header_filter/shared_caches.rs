@@ -9,40 +9,63 @@ use super::super::request::for_each_line;
 use super::super::shim::canary_cache_keys;
 use super::super::upstream::is_cached;
 use super::push_header;
-use crate::cache_control::{SHARED_CACHE_HEADERS, is_for_shared_caches, make_private};
+use crate::cache_control::{SHARED_CACHE_HEADERS, is_for_shared_caches, is_private, make_private};
 use crate::inputs::Lengths;
+
+/// The lengths of the names of header lines that speak to caches.
+const NAMES: Lengths = Lengths::of(&[13, 17, 24, 28]);
 
 /// Makes an answer private. `None` when memory is short.
 pub fn keep_out(r: &mut ngx_http_request_t) -> Option<()> {
-    let mut directives = Vec::new();
-    let (mut first, mut is_changed) = (None, false);
+    let (mut first, mut is_one, mut is_changed) = (None, true, false);
     // SAFETY: the lines of the answer live in the request's pool; none is added here.
     unsafe {
-        for_each_line(&raw const r.headers_out.headers, Lengths::ALL, |line| {
+        for_each_line(&raw const r.headers_out.headers, NAMES, |line| {
             let key = bytes((*line).key);
             if key.eq_ignore_ascii_case(b"Cache-Control") {
-                directives.push(bytes((*line).value));
-                match first {
-                    None => first = Some(line),
-                    Some(_) => (*line).hash = 0,
-                }
+                is_one = first.is_none();
+                first = first.or(Some(line));
             } else if SHARED_CACHE_HEADERS.iter().any(|name| key.eq_ignore_ascii_case(name)) {
                 (*line).hash = 0;
                 is_changed = true;
             }
         });
     }
-    let directives = directives.join(&b", "[..]);
+    if let (Some(line), true) = (first, is_one)
+        // SAFETY: a line of this answer, see above.
+        && is_private(unsafe { bytes((*line).value) })
+    {
+        if is_changed {
+            report_change(r);
+        }
+        return Some(());
+    }
+    let directives = take_directives(r, first);
     if is_changed || is_for_shared_caches(&directives) {
         report_change(r);
     }
     let value = make_private(&directives);
     match first {
-        // SAFETY: a line of this answer, see above.
+        // SAFETY: as above.
         Some(line) => unsafe { (*line).value = pool_copy(r.pool, &value)? },
         None => push_header(r, "Cache-Control", &value)?,
     }
     Some(())
+}
+
+/// The directives of all lines, of which only the first stays.
+fn take_directives(r: &ngx_http_request_t, first: Option<*mut ngx_table_elt_t>) -> Vec<u8> {
+    let mut directives = Vec::new();
+    // SAFETY: as in keep_out.
+    unsafe {
+        for_each_line(&raw const r.headers_out.headers, NAMES, |line| {
+            if bytes((*line).key).eq_ignore_ascii_case(b"Cache-Control") {
+                directives.push(bytes((*line).value));
+                (*line).hash = if first == Some(line) { (*line).hash } else { 0 };
+            }
+        });
+    }
+    directives.join(&b", "[..])
 }
 
 /// Once in each worker and location.

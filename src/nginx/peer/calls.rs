@@ -13,9 +13,21 @@ pub unsafe extern "C" fn get(pc: *mut ngx_peer_connection_t, data: *mut c_void) 
     guard(NGX_ERROR as ngx_int_t, || unsafe { (*data.cast::<Peer>()).get(pc) })
 }
 
+/// For a release after which there is no other one.
+pub unsafe extern "C" fn get_last(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
+    // SAFETY: as in get.
+    guard(NGX_ERROR as ngx_int_t, || unsafe { (*data.cast::<Peer>()).ask(pc) })
+}
+
 pub unsafe extern "C" fn free(pc: *mut ngx_peer_connection_t, data: *mut c_void, state: ngx_uint_t) {
     // SAFETY: as in get.
     guard((), || unsafe { (*data.cast::<Peer>()).free(pc, state) });
+}
+
+/// For a release after which there is no other one.
+pub unsafe extern "C" fn free_last(pc: *mut ngx_peer_connection_t, data: *mut c_void, state: ngx_uint_t) {
+    // SAFETY: as in get.
+    guard((), || unsafe { (*data.cast::<Peer>()).give_back(pc, state) });
 }
 
 #[cfg(ngx_feature = "http_ssl")]

@@ -1,4 +1,4 @@
-//! Answers that take long are counted when they begin, once, and their ends blame nobody.
+//! Answers that take long are counted when they begin, once; their ends blame a release only if it broke off.
 
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
@@ -108,5 +108,42 @@ fn streams_count_when_they_begin() {
         while connection.read_chunk().unwrap().is_some() {}
         wait_for("its end", || (lines("GET / ") == 1).then_some(()));
         once();
+    }
+}
+
+/// Of a chat that breaks off, the beginning counts when it comes, and the end when it does not.
+#[test]
+fn streams_that_break_off() {
+    for (buffering, end, cut) in [
+        ("on", "", true),
+        ("off", "", true),
+        ("off", "zz\r\n", true),
+        ("off", "0\r\n\r\n", false),
+        ("on", "0\r\n\r\n", false),
+    ] {
+        let (go_on, wait) = channel::<()>();
+        let wait = Mutex::new(wait);
+        let backend = Backend::start(move |mut peer| {
+            peer.request();
+            peer.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ndata: 1\n\r\n");
+            let _ = wait.lock().unwrap().recv();
+            peer.write(end);
+            peer.close();
+        });
+        let nginx = config(&backend.server(), "")
+            .server(&format!(
+                "location / {{ proxy_buffering {buffering}; proxy_read_timeout 60s; proxy_pass http://lobechat_canary; }}
+                 access_log @DIR@/access.log;"
+            ))
+            .start();
+        let mut connection = nginx.connect();
+        connection.write(&tester("GET").to_bytes()).unwrap();
+        assert_eq!(connection.read_head().unwrap().status, 200);
+        expect(&nginx, &[("canary route", 1)], &[("canary 2xx", 1)], &[("canary ok", 1)]);
+        go_on.send(()).unwrap();
+        let lines = || nginx.file("access.log").lines().filter(|line| line.contains("GET / ")).count();
+        wait_for("its end", || (lines() == 1).then_some(()));
+        let attempts: &[_] = if cut { &[("canary ok", 1), ("canary cut", 1)] } else { &[("canary ok", 1)] };
+        expect(&nginx, &[("canary route", 1)], &[("canary 2xx", 1)], attempts);
     }
 }

@@ -147,3 +147,45 @@ fn ramp() {
     let canary = &policy["releases"][1];
     assert_eq!((&canary["weight"], &canary["ramp"]["state"]), (&"1%".into(), &"running".into()));
 }
+
+/// Whatever a page's cookie says, its release has its files; what it lacks comes from the other.
+#[test]
+fn files_of_pages() {
+    let of_canary = |line: &str| line.contains("new") || line.contains(" / ");
+    let files = |name: &'static str, has: fn(&str) -> bool| {
+        Backend::start(move |mut peer| {
+            while let Some(request) = peer.request() {
+                let status = if has(&request.line) { "200 OK" } else { "404 Not Found" };
+                peer.answer(status, "Content-Type: text/html\r\n", name);
+            }
+        })
+    };
+    let backends = [files("stable", |line| !line.contains("new")), files("canary", of_canary)];
+    let nginx = example::config("minimal.conf", backends.each_ref().map(|backend| backend.port)).start();
+    let page = nginx.fetch(Request::navigation("/"));
+    let pin = format!("lobechat_release={}", page.cookie("lobechat_release").unwrap());
+    for (target, release) in [("/_next/static/old.js", "stable"), ("/_next/static/new.js", "canary")] {
+        let response = nginx.fetch(Request::get(target).cookie(&pin));
+        assert_eq!((response.status, response.text().as_str()), (200, release), "{target}");
+    }
+    assert_eq!(nginx.fetch(Request::get("/new").cookie(&pin)).status, 404, "no file");
+}
+
+#[test]
+fn versioned_assets() {
+    let backends = backends();
+    let nginx =
+        example::config("versioned-assets.conf", backends.each_ref().map(|backend| backend.port)).start();
+    let page = nginx.fetch(Request::navigation("/").cookie("release_channel=canary"));
+    let pin = format!("lobechat_release={}", page.cookie("lobechat_release").unwrap());
+    assert_eq!(page.text(), "canary");
+    for (target, release) in [
+        ("/lobechat/2.1.25/_next/static/a.js", "stable"),
+        ("/lobechat/2.1.26/_next/static/a.js", "canary"),
+        ("/lobechat/other/a.js", "canary"),
+        ("/trpc/x", "canary"),
+    ] {
+        assert_eq!(nginx.fetch(Request::get(target).cookie(&pin)).text(), release, "{target}");
+    }
+    assert_eq!(nginx.text("/lobechat/2.1.26/a.js"), "canary", "without any cookie");
+}
