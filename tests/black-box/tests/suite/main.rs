@@ -28,6 +28,7 @@ mod key_files;
 mod lobechat;
 mod metrics;
 mod one_decision;
+mod pin_files;
 mod pins;
 mod policies;
 mod promotion;
