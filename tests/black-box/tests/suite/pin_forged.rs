@@ -32,7 +32,7 @@ fn config(lines: &str) -> Config {
 
 const SHUT: [&str; 3] = ["c", "d", "e"];
 /// No file of a build, however they look.
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 15] = [
     "/",
     "/trpc/x",
     "/_next/staticx?x=/_next/static/",
@@ -44,6 +44,9 @@ const PATHS: [&str; 12] = [
     "/_next/static/..\\x",
     "/_next/static/x%5C..%5Cy",
     "//_next/static/x",
+    "/%5Fnext/static/x",
+    "/_NEXT/static/x",
+    "http://chat.example/_next/static/../x",
     "/x/../_next/static/%2fa",
 ];
 
@@ -126,6 +129,39 @@ fn forgeries(genuine: &str) -> Vec<String> {
     ]);
     forgeries.extend((1..genuine.len() - issued.len()).step_by(3).map(|end| genuine[..end].to_owned()));
     forgeries
+}
+
+/// nginx takes the path up to `#` and passes on the whole of it.
+#[test]
+fn what_follows_a_fragment_is_looked_at_too() {
+    let nginx = config("").start();
+    let ask = |target: &str| {
+        let request = script(target, STABLE).header("x-deployment-id", "beta_7");
+        decided(&nginx.fetch(request))
+    };
+    assert_eq!(ask("/_next/static/x#y"), "c pin");
+    for target in ["/_next/static/x#/../../trpc", "/_next/static/x#?/%2e%2e/", "/_next/static/x#\\..\\y"] {
+        assert_eq!(ask(target), "a split", "{target}");
+    }
+    // A fragment is no part of the arguments.
+    assert_eq!(decided(&nginx.fetch(script("/?dpl=1-1-0#dpl=x", STABLE))), "b pin");
+    assert_eq!(decided(&nginx.fetch(script("/#?dpl=1-1-0", STABLE))), "a split");
+}
+
+/// An address that only looks like a file's, in the location of files.
+#[test]
+fn what_is_no_file_is_asked_of_no_other_release() {
+    let nginx = config("fallback off;")
+        .backend("lacks", "location / { return 404 lacks; }")
+        .http("upstream lacks { server unix:@DIR@/lacks.sock; }")
+        .server("location /more/ { lobechat_canary more { release stable lacks; release canary b; fallback off; } proxy_pass http://lobechat_canary; proxy_next_upstream http_404; }")
+        .server("location /files/ { lobechat_canary files { release stable lacks; release canary b; fallback off; pin on assets=/files/; } proxy_pass http://lobechat_canary; proxy_next_upstream http_404; }")
+        .start();
+    for (target, status) in
+        [("/more/x", 404), ("/files/x", 200), ("/files/../files/x", 404), ("/files/%2e/x", 404)]
+    {
+        assert_eq!(nginx.get(target).status, status, "{target}");
+    }
 }
 
 #[test]
