@@ -2,9 +2,10 @@
 //! long as a rollout lasts. Called once a second by the driver of a policy, for each judged release.
 //!
 //! The test is a stratified conditional e-process, as in the safe logrank test (ter Schure, Pérez-Ortiz, Ly, Grünwald,
-//! arXiv 2011.06931, with ties; Turner, Ly, Grünwald, arXiv 2106.02693 for two proportions), started anew each hour with
-//! a part of the stake (a mixture over the time of the change, as in Shin, Ramdas, Rinaldo, arXiv 2203.03532). Ville's
-//! inequality (1939) bounds the chance that the evidence ever reaches 1/alpha without a true difference by alpha.
+//! arXiv 2011.06931, with ties; Turner, Ly, Grünwald, arXiv 2106.02693 for two proportions), started anew each five
+//! minutes with a part of the stake (a mixture over the time of the change, as in Shin, Ramdas, Rinaldo,
+//! arXiv 2203.03532). Ville's inequality (1939) bounds the chance that the evidence ever reaches 1/alpha without a true
+//! difference by alpha.
 
 mod bitmap;
 mod boundary;
@@ -23,8 +24,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::Seconds;
 
-/// How long a bucket that has failed is not counted again, and how often a part of the stake goes in.
+/// How long a bucket that has failed is not counted again, at least.
 pub const HOUR: Seconds = 3_600;
+
+/// How often a part of the stake goes in. Failures that both releases have use up what was bet on large differences, so
+/// that a crash would go unseen until the next start.
+const STAKE_SECONDS: Seconds = 300;
+const STARTS_AN_HOUR: u32 = (HOUR / STAKE_SECONDS) as u32;
 
 /// For how long a success of the release that would take the traffic speaks for it.
 const HEIR_SECONDS: Seconds = 60;
@@ -41,29 +47,29 @@ pub struct Evidence {
     pub p90: Stream,
     /// Blocks counted.
     pub blocks: u64,
-    /// When the next hour is due.
-    pub hour_ends: Seconds,
-    /// `blocks` when the hour began.
+    /// When the next part of the stake is due.
+    pub next_start: Seconds,
+    /// `blocks` when the last one went in.
     blocks_before: u64,
 }
 
 impl Evidence {
     pub const WORDS: usize = 3 * Stream::WORDS + 3;
 
-    /// To call each second before the block is counted. True when a new hour has begun: a part of the stake went in, and
-    /// the caller forgets who failed in the last one ([`turn_hour`]). An hour without a block goes on until one came: that
-    /// depends on arrivals only, and spares the stake at night.
+    /// To call each second before the block is counted: puts in a part of the stake where it is due. True when a new hour
+    /// has begun, in which the caller forgets who failed in the last one ([`turn_hour`]). Nothing is due until a block has
+    /// come since the last time: that depends on arrivals only, and spares the stake at night.
     pub fn begin_hour(&mut self, now: Seconds) -> bool {
         let first = self.fail.starts() == 0;
-        if !first && (now < self.hour_ends || self.blocks == self.blocks_before) {
+        if !first && (now < self.next_start || self.blocks == self.blocks_before) {
             return false;
         }
         for stream in [&mut self.fail, &mut self.p50, &mut self.p90] {
             stream.start();
         }
-        self.hour_ends = now.saturating_add(HOUR);
+        self.next_start = now.saturating_add(STAKE_SECONDS);
         self.blocks_before = self.blocks;
-        true
+        self.fail.starts() % STARTS_AN_HOUR == 1
     }
 
     /// Counts a closed block, by its strata ([`count_block`]).
@@ -86,20 +92,20 @@ impl Evidence {
         {
             place.copy_from_slice(&stream.to_words());
         }
-        rest.copy_from_slice(&[self.blocks, self.hour_ends, self.blocks_before]);
+        rest.copy_from_slice(&[self.blocks, self.next_start, self.blocks_before]);
         words
     }
 
     /// `None` if the words hold what no evidence can be.
     pub fn from_words(words: &[u64; Evidence::WORDS]) -> Option<Evidence> {
         let (streams, rest) = words.as_chunks::<{ Stream::WORDS }>();
-        let ([fail, p50, p90], [blocks, hour_ends, blocks_before]) = (streams, rest) else { return None };
+        let ([fail, p50, p90], [blocks, next_start, blocks_before]) = (streams, rest) else { return None };
         Some(Evidence {
             fail: Stream::from_words(fail)?,
             p50: Stream::from_words(p50)?,
             p90: Stream::from_words(p90)?,
             blocks: *blocks,
-            hour_ends: *hour_ends,
+            next_start: *next_start,
             blocks_before: *blocks_before,
         })
     }
@@ -125,12 +131,17 @@ mod tests {
     }
 
     #[test]
-    fn the_first_hour_begins_at_once_and_the_next_after_a_block() {
+    fn stakes_go_in_each_five_minutes_with_a_block_and_twelve_make_an_hour() {
         let mut evidence = Evidence::default();
         assert!(evidence.begin_hour(1_000) && !evidence.begin_hour(1_001) && !evidence.begin_hour(4_600));
-        evidence.block(&[], &[], &[]);
-        assert!(!evidence.begin_hour(4_599) && evidence.begin_hour(4_600) && !evidence.begin_hour(9_000));
-        assert_eq!((evidence.fail.starts(), evidence.hour_ends), (2, 8_200));
+        assert_eq!((evidence.fail.starts(), evidence.next_start), (1, 1_300));
+        for start in 1..=12 {
+            evidence.block(&[], &[], &[]);
+            let due = 1_000 + 300 * start;
+            assert!(!evidence.begin_hour(due - 1) && evidence.begin_hour(due) == (start == 12), "{start}");
+            assert!(!evidence.begin_hour(due + 9_000), "without a block");
+        }
+        assert_eq!((evidence.fail.starts(), evidence.next_start), (13, 4_900));
     }
 
     #[test]
@@ -153,7 +164,7 @@ mod tests {
         assert_eq!(Evidence::from_words(&evidence.to_words()), Some(evidence.clone()));
         let json = serde_json::to_string(&evidence).unwrap();
         let back: Evidence = serde_json::from_str(&json).unwrap();
-        assert!((back.total() / evidence.total() - 1.0).abs() < 1e-12 && back.hour_ends == 3_607, "{json}");
+        assert!((back.total() / evidence.total() - 1.0).abs() < 1e-12 && back.next_start == 307, "{json}");
         assert!(serde_json::from_str::<Evidence>(&json.replace("\"starts\":1", "\"starts\":-1")).is_err());
         for (word, bits) in [(1, f64::NAN), (2, f64::INFINITY), (Stream::WORDS + 1, -1.0)] {
             let mut words = evidence.to_words();

@@ -1,5 +1,6 @@
 //! The open block of one release: what users met on it, and on stable beside it. Used by the court.
 
+use std::array;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::duration::Seconds;
@@ -30,8 +31,13 @@ impl Tally {
         Tally { active: slot.active.take(), failed, slow: [slot.slow[0].take(), slot.slow[1].take()] }
     }
 
-    fn none() -> Tally {
+    pub fn none() -> Tally {
         Tally { active: [0; WORDS], failed: [0; WORDS], slow: [[0; WORDS]; 2] }
+    }
+
+    /// The buckets that met answers only, for the judgement of their times, and those of them that met slow ones.
+    fn answered(&self, index: usize) -> [Words; 2] {
+        [&self.active, &self.slow[index]].map(|words| array::from_fn(|at| words[at] & !self.failed[at]))
     }
 
     /// Of a bucket's requests in a block, the first says whether the release was slow.
@@ -75,17 +81,17 @@ impl Block {
             BlockEnd::Wait => return None,
             BlockEnd::Drop => {}
             BlockEnd::Close => {
-                let strata = |index: usize, canary: &Words, stable: &Words| {
+                let strata = |index: usize, sides: [[Words; 2]; 2]| {
+                    let [canary, stable] = sides.each_ref().map(|[active, failed]| Side { active, failed });
                     let mut this_hour = slot.this_hour[index].load();
-                    let canary = Side { active: &self.canary.active, failed: canary };
-                    let stable = Side { active: &self.stable.active, failed: stable };
                     let strata = count_block(canary, stable, &mut this_hour, &slot.earlier[index].load());
                     slot.this_hour[index].store(&this_hour);
                     strata
                 };
-                let fail = strata(0, &self.canary.failed, &self.stable.failed);
-                let medians = strata(1, &self.canary.slow[0], &self.stable.slow[0]);
-                let ninetieths = strata(2, &self.canary.slow[1], &self.stable.slow[1]);
+                let sides = [&self.canary, &self.stable];
+                let fail = strata(0, sides.map(|side| [side.active, side.failed]));
+                let medians = strata(1, sides.map(|side| side.answered(0)));
+                let ninetieths = strata(2, sides.map(|side| side.answered(1)));
                 evidence.block(&fail, &medians, &ninetieths);
                 slot.evidence.store(&evidence.to_words());
                 slot.judged.fetch_add(units.into(), Relaxed);

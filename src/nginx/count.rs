@@ -206,7 +206,9 @@ fn judge(conf: &PolicyConf, decided: &Decided, outcome: Outcome, milliseconds: u
     else {
         return;
     };
-    if !generation.heeds(decided.epoch) {
+    // A request counts when it has ended. After a weight has gone down, what ends on that release is what has taken long:
+    // under new weights both sides begin with nothing under way.
+    if policy.epoch() != decided.epoch {
         return;
     }
     let slow = policy.slow_above(decided.release == crate::decision::STABLE);

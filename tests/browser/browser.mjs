@@ -9,12 +9,12 @@ const ARGUMENTS = [
   "--disable-sync", "--disable-default-apps", "--disable-domain-reliability", "--no-pings",
 ];
 
-export async function launch() {
+export async function launch(more = []) {
   const found = spawnSync("sh", ["-c", "command -v chromium"], { encoding: "utf8" }).stdout.trim();
   const executablePath = process.env.CHROMIUM || found;
   if (!executablePath) throw new Error("there is no chromium: run scripts/setup browser, or set CHROMIUM to its path");
   // Chromium's sandbox does not run as root. A new profile directory is made and removed by each launch.
-  return chromium.launch({ executablePath, headless: true, chromiumSandbox: process.getuid() !== 0, args: ARGUMENTS });
+  return chromium.launch({ executablePath, headless: true, chromiumSandbox: process.getuid() !== 0, args: [...ARGUMENTS, ...more] });
 }
 
 export const PHONE = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };

@@ -50,11 +50,16 @@ pub fn check(example: &Path) -> Check {
 
 /// An example of nginx-conf/ that runs, with backends on these ports in place of `lobe-a` and `lobe-b`.
 pub fn config(name: &str, backends: [u16; 2]) -> Config {
+    Config::whole(&text(name, backends))
+}
+
+/// The text of such a configuration, for a test that changes a line of it.
+pub fn text(name: &str, backends: [u16; 2]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nginx-conf").join(name);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let backend = |line: &str| usize::from(line.contains("lobe-b:"));
     let adapt = |line: &str| adapt_to(line, &format!("127.0.0.1:{}", backends[backend(line)])) + "\n";
-    Config::whole(&text.lines().map(adapt).collect::<String>())
+    text.lines().map(adapt).collect()
 }
 
 fn adapt(line: &str) -> String {

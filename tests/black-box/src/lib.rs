@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod backend;
+pub mod browser;
 pub mod client;
 pub mod config;
 pub mod crowd;
@@ -11,6 +12,7 @@ pub mod example;
 pub mod gateway;
 pub mod load;
 pub mod lobechat;
+pub mod next_app;
 pub mod nginx;
 pub mod rollout;
 pub mod state;

@@ -1,4 +1,4 @@
-//! Two real LobeChat releases with Auth.js log-in, from a directory outside the project: scripts/test tells
+//! Two real LobeChat releases, with Auth.js log-in or without, from a directory outside the project: scripts/test tells
 //! where it is. Everything they write goes to a temporary directory.
 
 use std::ffi::OsStr;
@@ -48,14 +48,23 @@ pub fn find() -> Option<PathBuf> {
 }
 
 impl LobeChat {
-    /// Unpacks and starts both; returns when they serve pages.
+    /// Unpacks and starts both with log-in; returns when they serve pages.
     pub fn start(from: &Path, secret: &str) -> LobeChat {
+        // Nobody asks GitHub here, but the provider that is taken otherwise needs more settings to come up.
+        let secret = format!("NEXT_AUTH_SECRET={secret}");
+        LobeChat::start_with(from, &[&secret, "NEXT_AUTH_SSO_PROVIDERS=github"])
+    }
+
+    /// The same without log-in.
+    pub fn start_open(from: &Path) -> LobeChat {
+        LobeChat::start_with(from, &[])
+    }
+
+    fn start_with(from: &Path, settings: &[&str]) -> LobeChat {
         let (ports, dir) = ([free_port(), free_port()], temp_dir());
         let mut command = Command::new("sh");
         command.args(["-c", GUARD]).arg(from.join("lobechat")).arg(dir.path());
-        command.args(ports.map(|port| port.to_string())).arg(format!("NEXT_AUTH_SECRET={secret}"));
-        // Nobody asks it here, but the one that is taken otherwise needs more settings to come up.
-        command.arg("NEXT_AUTH_SSO_PROVIDERS=github");
+        command.args(ports.map(|port| port.to_string())).args(settings);
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
         let guard = command.spawn().expect("sh runs");
         let mut lobechat = LobeChat { ports, dir, guard };
@@ -64,6 +73,11 @@ impl LobeChat {
         BufReader::new(output).read_line(&mut line).expect("the guard's output");
         assert!(line.starts_with("LobeChat 1.34.6 on"), "LobeChat does not start: see above");
         lobechat
+    }
+
+    /// Where the two servers were unpacked to.
+    pub fn builds(&self) -> [PathBuf; 2] {
+        ["1.34.6", "1.50.0"].map(|version| self.dir.path().join(version))
     }
 
     fn files(&self, extension: &str) -> Vec<PathBuf> {

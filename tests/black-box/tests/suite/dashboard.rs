@@ -1,15 +1,11 @@
 //! The dashboard in a real Chromium: starts nginx with traffic for tests/browser/dashboard.mjs, which looks and clicks.
 //! TEST_BROWSER=yes asks for it: it needs `scripts/setup browser` and, once, `npm ci` in tests/browser.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-
-use black_box::Config;
+use black_box::{Config, browser};
 
 #[test]
 fn shows_and_changes_what_the_api_says() {
-    if std::env::var_os("TEST_BROWSER").is_none_or(|value| value.is_empty()) {
-        eprintln!("skipped: TEST_BROWSER is not set");
+    if !browser::wanted() {
         return;
     }
     let nginx = Config::new()
@@ -28,10 +24,5 @@ fn shows_and_changes_what_the_api_says() {
         )
         .start();
     let site = format!("http://127.0.0.1:{}/", nginx.port());
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser");
-    let mut command = Command::new("node");
-    command.current_dir(directory).args(["--test-reporter=spec", "dashboard.mjs"]);
-    command.arg(format!("{site}canary/")).args(["--site", &site]).stdin(Stdio::null());
-    let status = command.status().expect("node runs: scripts/setup browser installs it");
-    assert!(status.success(), "tests/browser/dashboard.mjs: {status}");
+    browser::run("dashboard.mjs", &[&format!("{site}canary/"), "--site", &site]);
 }

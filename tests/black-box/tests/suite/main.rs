@@ -28,6 +28,8 @@ mod key_files;
 mod lobechat;
 mod metrics;
 mod one_decision;
+mod pages_lobechat;
+mod pages_next;
 mod pin_blame;
 mod pin_caches;
 mod pin_config;

@@ -274,3 +274,23 @@ fn no_verdict_when_stable_could_not_take_the_traffic() {
         assert_eq!((&release["state"], &release["weight"]), (&"up".into(), &"30%".into()), "{release}");
     }
 }
+
+/// All of them end as failures of the canary, when hardly anybody else is there.
+#[test]
+fn what_is_under_way_as_a_weight_falls_is_not_judged() {
+    let (stable, canary) = (release("a", After(10)), release("b", Hangs));
+    let nginx = front(&stable.backend.server(), &canary.backend.server(), "50%", "rollback on;", "");
+    let (api, request) =
+        (Api(nginx.port()), |user: u32| Request::get("/").cookie(format!("uid=user-{user}")));
+    let mut waiting: Vec<_> = (0..60).map(|_| nginx.connect()).collect();
+    waiting.iter_mut().zip(0..).for_each(|(c, user)| c.write(&request(user).to_bytes()).unwrap());
+    api.set_weight("canary", "0.01%").unwrap();
+    for user in 60..260 {
+        nginx.fetch(request(user));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    waiting.iter_mut().for_each(|connection| assert_eq!(connection.read_answer().unwrap().text(), "a"));
+    let (_, failed) = api.attempts("canary", &["timeout"]);
+    let evidence = api.release("canary")["evidence"]["fail"].as_f64().unwrap();
+    assert!(failed > 10 && evidence <= 1.0 && api.verdicts(0).is_empty(), "{failed}: {evidence}");
+}
