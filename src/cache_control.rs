@@ -1,6 +1,8 @@
 //! `Cache-Control` for a page, and for an answer that carries a cookie of ours: no shared cache may hand one user's
 //! release or id to another. Used by the header filter.
 
+use memchr::memmem;
+
 /// Headers by which only shared caches are addressed; such an answer must not carry them.
 pub const SHARED_CACHE_HEADERS: [&[u8]; 4] = [
     b"CDN-Cache-Control",
@@ -38,6 +40,15 @@ pub fn is_private(value: &[u8]) -> bool {
         && !is_for_shared_caches(value)
 }
 
+/// Whether a cache's key holds `name` outside of texts that say nothing of the release.
+pub fn names(key: &[u8], name: &[u8], others: &[&[u8]]) -> bool {
+    let covers = |other: &[u8], at: usize| {
+        memmem::find_iter(key, other).any(|start| start <= at && at + name.len() <= start + other.len())
+    };
+    let is_said_by = |other: &[u8], at: usize| other.len() > name.len() && covers(other, at);
+    memmem::find_iter(key, name).any(|at| !others.iter().any(|other| is_said_by(other, at)))
+}
+
 /// Splits at commas outside of quoted strings, in which a backslash keeps the next byte (RFC 9110 section 5.6.4).
 fn split_directives(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
@@ -73,6 +84,23 @@ mod tests {
                 ["private, no-store", "Private"].contains(&value),
                 "{value}"
             );
+        }
+    }
+
+    #[test]
+    fn keys_that_name_a_release() {
+        let others: [&[u8]; 3] = [b"/chat?canary=lobe_b", b"canary.example", b"lobechat_canary"];
+        for (key, name, expected) in [
+            ("httplobechat_canary/chat?canary=lobe_b", "canary", false),
+            ("httplobechat_canary/chat?canary=lobe_b", "lobe_b", false),
+            ("canaryhttplobechat_canary/chat?canary=lobe_b", "canary", true),
+            ("lobe_bcanary.example/chat?canary=lobe_b", "lobe_b", true),
+            ("httpcanary.example/chat?canary=lobe_b", "canary", false),
+            ("lobechat_canary_b/chat?canary=lobe_b", "lobechat_canary_b", true),
+            ("lobechat_canary", "lobechat_canary", true),
+            ("", "canary", false),
+        ] {
+            assert_eq!(names(key.as_bytes(), name.as_bytes(), &others), expected, "{key} {name}");
         }
     }
 

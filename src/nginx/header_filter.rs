@@ -94,13 +94,21 @@ fn served(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided, line
     shared_caches::check_key(r, conf, line);
     let is_private = match &conf.policy.pin {
         Some(pin) if decided.page.part.is_navigation() => {
-            if has_type(r, b"text/html") {
+            let is_html = has_type(r, b"text/html");
+            if is_html {
                 cookies::set_visitor(r, conf, decided)?;
+            }
+            // With 304 the browser shows what it has kept of this very page, whatever it has loaded since.
+            if is_html || r.headers_out.status == NGX_HTTP_NOT_MODIFIED as ngx_uint_t {
                 cookies::set_pin(r, pin, decided, line)?;
             }
             true
         }
-        Some(_) => decided.page.part == Part::Follower && has_type(r, b"text/x-component"),
+        // A page that a script or a prefetch has asked for has the address of the page that others navigate to.
+        Some(_) => {
+            decided.page.part == Part::Follower
+                && (has_type(r, b"text/html") || has_type(r, b"text/x-component"))
+        }
         // SAFETY: a main request, which outlives the view.
         None if has_type(r, b"text/html") && is_navigation(&unsafe { View::new(r) }) => {
             cookies::set_visitor(r, conf, decided)?

@@ -121,8 +121,12 @@ impl Request for View<'_> {
         // The request line as the client sent it: rewrites change `uri` and `args`, but not this.
         // SAFETY: it lives in the request's buffers.
         let uri = unsafe { bytes((*self.main).unparsed_uri) };
-        let (uri, _) = self.split(b'#', uri);
-        self.split(b'?', uri)
+        let (known, _) = self.split(b'#', uri);
+        match self.split(b'?', known) {
+            (path, query) if path.len() < known.len() => (path, query),
+            // nginx ends the path at `#` and passes all of it on: what a release makes of the rest is not known.
+            _ => (uri, &[]),
+        }
     }
 
     fn is_get(&self) -> bool {

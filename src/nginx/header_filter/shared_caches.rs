@@ -7,9 +7,9 @@ use super::super::conf::{PolicyConf, host_of, level_of};
 use super::super::ext::{bytes, pool_copy, write_log};
 use super::super::request::for_each_line;
 use super::super::shim::canary_cache_keys;
-use super::super::upstream::is_cached;
+use super::super::upstream::{NAME, is_cached};
 use super::push_header;
-use crate::cache_control::{SHARED_CACHE_HEADERS, is_for_shared_caches, is_private, make_private};
+use crate::cache_control::{self, SHARED_CACHE_HEADERS, is_for_shared_caches, is_private, make_private};
 use crate::inputs::Lengths;
 
 /// The lengths of the names of header lines that speak to caches.
@@ -101,19 +101,12 @@ fn report_key(r: &ngx_http_request_t, conf: &PolicyConf, line: usize, keys: &ngx
     let parts = unsafe { core::slice::from_raw_parts(keys.elts.cast::<ngx_str_t>(), keys.nelts) };
     // SAFETY: as above.
     let key: Vec<u8> = parts.iter().flat_map(|&part| unsafe { bytes(part) }).copied().collect();
-    // SAFETY: the request line lives as long as the request.
-    let target = unsafe { bytes(r.unparsed_uri) };
-    // What the client has written may look like a release's name.
-    let key = match memchr::memmem::find(&key, target) {
-        Some(at) if !target.is_empty() => [&key[..at], &key[at + target.len()..]].concat(),
-        _ => key,
-    };
-    let release = &conf.policy.releases[conf.release_of(line)].name;
-    let names = |text: &[u8]| memchr::memmem::find(&key, text).is_some();
-    if names(host_of(conf.upstreams[line]))
-        || names(&conf.policy.releases[line].upstream)
-        || names(release.as_bytes())
-    {
+    // What the client has written, and the name that all releases share, may look like a release's name.
+    // SAFETY: the request line and the host live as long as the request.
+    let others = unsafe { [bytes(r.unparsed_uri), bytes(r.headers_in.server), NAME.as_bytes()] };
+    let release = conf.policy.releases[conf.release_of(line)].name.as_bytes();
+    let names = [host_of(conf.upstreams[line]), &conf.policy.releases[line].upstream, release];
+    if names.iter().any(|name| cache_control::names(&key, name, &others)) {
         return;
     }
     let message = format!(
