@@ -51,6 +51,6 @@ layout_fields! {
     #[cfg(not(nginx1_23_0))]
     ngx_http_request_t: headers_in.cookies;
     ngx_http_request_t: main_conf, loc_conf, pool, connection, upstream, upstream_states, main, method, variables, unparsed_uri,
-        headers_in.headers, headers_in.authorization, headers_in.content_length_n,
+        headers_in.headers, headers_in.authorization, headers_in.server, headers_in.content_length_n,
         method_name, uri, request_body, upstream_states, headers_out.headers, headers_out.status, headers_out.content_type;
 }
