@@ -58,7 +58,14 @@ impl File {
                 .starts_with(&format!("release stable u{} version={}.0.0", second.upstream, second.version))
         );
         let from = if other == 3 { " from=40%" } else { "" };
-        let word = state.map_or(String::new(), |state| format!(" {state}"));
+        // Somebody may have opened the former stable build again, and given it a weight.
+        let (former, ramp) = (&control.declared()[STABLE], second.ramp);
+        let weight = match former.state {
+            State::Up if ramp.is_none() => usize::from(former.weight.basis_points()) / 100,
+            _ => 0,
+        };
+        let weighed = if weight == 0 { String::new() } else { format!(" weight={weight}%") };
+        let word = state.map_or(weighed, |state| format!(" {state}"));
         let line = format!(
             "release {} u{} version={}.0.0{from}{word};",
             NAMES[other], first.upstream, first.version
@@ -68,17 +75,17 @@ impl File {
         self.0[other] = Line {
             upstream: first.upstream,
             version: first.version,
-            weight: 0,
+            weight,
             state: state.unwrap_or_default(),
-            ramp: second.ramp,
+            ramp,
         };
     }
 
-    /// `None`: two lines name one build.
+    /// `None`: two lines name one build, or a weight that was committed does not fit beside those of the file.
     pub fn policy(&self) -> Option<Policy> {
-        policy_named("chat", &self.text())
-            .map_err(|error| assert!(error.message.contains("upstream and version"), "{}", error.message))
-            .ok()
+        let known = ["upstream and version", "overlap", "more than 100%"];
+        let check = |message: &str| assert!(known.iter().any(|known| message.contains(known)), "{message}");
+        policy_named("chat", &self.text()).map_err(|error| check(&error.message)).ok()
     }
 }
 
