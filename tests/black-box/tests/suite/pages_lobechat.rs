@@ -4,23 +4,17 @@
 use black_box::browser;
 use black_box::lobechat::{self, LobeChat};
 
-fn run(policy: &str, more: &[&str]) {
+/// With the pin they stay whole, without it they break. One after the other, as the servers are large.
+#[test]
+fn pages_of_lobechat() {
     if !browser::wanted() {
         return;
     }
     let Some(from) = lobechat::find() else { return };
     let lobechat = LobeChat::start_open(&from);
-    let nginx = browser::front(lobechat.ports, policy);
     let [stable, canary] = lobechat.builds();
-    browser::pages(&nginx, [&stable, &canary], &[&["--app", "lobechat"], more].concat());
-}
-
-#[test]
-fn pages_of_lobechat_stay_whole() {
-    run("", &[]);
-}
-
-#[test]
-fn pages_of_lobechat_break_without_pin() {
-    run("pin off;", &["--broken"]);
+    for (policy, more) in [("", &[][..]), ("pin off;", &["--broken"])] {
+        let nginx = browser::front(lobechat.ports, policy);
+        browser::pages(&nginx, [&stable, &canary], &[&["--app", "lobechat"], more].concat());
+    }
 }
