@@ -4,17 +4,14 @@
 use black_box::browser;
 use black_box::lobechat::{self, LobeChat};
 
-/// With the pin they stay whole, without it they break. One after the other, as the servers are large.
 #[test]
-fn pages_of_lobechat() {
+fn pages_of_lobechat_stay_whole() {
     if !browser::wanted() {
         return;
     }
     let Some(from) = lobechat::find() else { return };
     let lobechat = LobeChat::start_open(&from);
+    let nginx = browser::front(lobechat.ports, "");
     let [stable, canary] = lobechat.builds();
-    for (policy, more) in [("", &[][..]), ("pin off;", &["--broken"])] {
-        let nginx = browser::front(lobechat.ports, policy);
-        browser::pages(&nginx, [&stable, &canary], &[&["--app", "lobechat"], more].concat());
-    }
+    browser::pages(&nginx, [&stable, &canary], &["--app", "lobechat"]);
 }
