@@ -172,9 +172,9 @@ fn place(policy: &Policy, in_force: &InForce, user: &User<'_>) -> Option<(u16, u
     (!user.id.is_empty()).then(|| in_force.split.mode().place(&policy.salt, user.id))
 }
 
-/// Reads what the policy looks at, claims included.
+/// Reads what the policy looks at, claims included. `None` when memory is short, or where `then` finds it so.
 #[inline(always)]
-fn with_inputs<'r, T>(
+pub fn with_inputs<'r, T>(
     policy: &Policy,
     request: &'r impl Request,
     then: impl FnOnce(Inputs<'_, 'r>, Option<Outcome>) -> Option<T>,

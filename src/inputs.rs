@@ -49,14 +49,19 @@ pub struct Lengths(u64);
 impl Lengths {
     pub const ALL: Lengths = Lengths(u64::MAX);
 
-    /// Lengths below 63.
-    pub const fn of(lengths: &[usize]) -> Lengths {
-        let (mut bits, mut at) = (0, 0);
-        while at < lengths.len() {
-            bits |= 1 << lengths[at];
+    /// Of names shorter than 63 bytes.
+    pub const fn of(names: &[&[u8]]) -> Lengths {
+        let (mut lengths, mut at) = (Lengths(0), 0);
+        while at < names.len() {
+            lengths = lengths.and(names[at]);
             at += 1;
         }
-        Lengths(bits)
+        lengths
+    }
+
+    /// With that of another name.
+    pub const fn and(self, name: &[u8]) -> Lengths {
+        Lengths(self.0 | 1 << name.len())
     }
 
     fn insert(&mut self, length: usize) {

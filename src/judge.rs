@@ -59,7 +59,7 @@ impl Evidence {
     /// To call each second before the block is counted: puts in a part of the stake where it is due. True when a new hour
     /// has begun, in which the caller forgets who failed in the last one ([`turn_hour`]). Nothing is due until a block has
     /// come since the last time: that depends on arrivals only, and spares the stake at night.
-    pub fn begin_hour(&mut self, now: Seconds) -> bool {
+    pub fn start_if_due(&mut self, now: Seconds) -> bool {
         let first = self.fail.starts() == 0;
         if !first && (now < self.next_start || self.blocks == self.blocks_before) {
             return false;
@@ -133,13 +133,18 @@ mod tests {
     #[test]
     fn stakes_go_in_each_five_minutes_with_a_block_and_twelve_make_an_hour() {
         let mut evidence = Evidence::default();
-        assert!(evidence.begin_hour(1_000) && !evidence.begin_hour(1_001) && !evidence.begin_hour(4_600));
+        assert!(
+            evidence.start_if_due(1_000) && !evidence.start_if_due(1_001) && !evidence.start_if_due(4_600)
+        );
         assert_eq!((evidence.fail.starts(), evidence.next_start), (1, 1_300));
         for start in 1..=12 {
             evidence.block(&[], &[], &[]);
             let due = 1_000 + 300 * start;
-            assert!(!evidence.begin_hour(due - 1) && evidence.begin_hour(due) == (start == 12), "{start}");
-            assert!(!evidence.begin_hour(due + 9_000), "without a block");
+            assert!(
+                !evidence.start_if_due(due - 1) && evidence.start_if_due(due) == (start == 12),
+                "{start}"
+            );
+            assert!(!evidence.start_if_due(due + 9_000), "without a block");
         }
         assert_eq!((evidence.fail.starts(), evidence.next_start), (13, 4_900));
     }
@@ -147,7 +152,7 @@ mod tests {
     #[test]
     fn weighs_failures_half_and_slowness_a_quarter_each() {
         let mut evidence = Evidence::default();
-        evidence.begin_hour(0);
+        evidence.start_if_due(0);
         assert!((evidence.total() - 1.0).abs() < 1e-12);
         evidence.block(&crash(), &[], &[]);
         let fail = evidence.fail.e();
@@ -159,7 +164,7 @@ mod tests {
     #[test]
     fn words_and_json_keep_everything_and_refuse_nonsense() {
         let mut evidence = Evidence::default();
-        evidence.begin_hour(7);
+        evidence.start_if_due(7);
         evidence.block(&crash(), &[], &crash());
         assert_eq!(Evidence::from_words(&evidence.to_words()), Some(evidence.clone()));
         let json = serde_json::to_string(&evidence).unwrap();

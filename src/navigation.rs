@@ -18,9 +18,11 @@ pub struct PageHeaders<'r> {
     pub deployment: &'r [u8],
 }
 
-const DEPLOYMENT: Lengths = Lengths::of(&[15]);
-const ACCEPT: Lengths = Lengths::of(&[6]);
-const NAMES: Lengths = Lengths::of(&[7, 11, 14, 15, 24]);
+const DEPLOYMENT: Lengths = Lengths::of(&[b"x-deployment-id"]);
+const ACCEPT: Lengths = Lengths::of(&[b"accept"]);
+/// `sec-fetch-dest`, `-site` and `-user` are as long as `-mode`.
+const NAMES: Lengths =
+    DEPLOYMENT.and(b"purpose").and(b"sec-purpose").and(b"sec-fetch-mode").and(b"sec-fetch-storage-access");
 
 impl<'r> PageHeaders<'r> {
     #[inline(never)]

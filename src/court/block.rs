@@ -66,7 +66,7 @@ impl Block {
     /// If the block is over, counts it: what speaks against the release then.
     pub fn close(&mut self, slot: &GenerationSlot, now: Seconds) -> Option<Evidence> {
         let mut evidence = Evidence::from_words(&slot.evidence.load()).unwrap_or_default();
-        if evidence.begin_hour(now) {
+        if evidence.start_if_due(now) {
             for (this_hour, earlier) in slot.this_hour.iter().zip(&slot.earlier) {
                 let (mut hour, mut before) = (this_hour.load(), earlier.load());
                 turn_hour(&mut hour, &mut before);

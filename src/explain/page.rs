@@ -2,7 +2,6 @@
 
 use super::Step;
 use super::steps::{MATCHED, NO_MATCH, PASSED_OVER, step};
-use crate::control::State;
 use crate::decision::Decision;
 use crate::in_force::InForce;
 use crate::pin::{Belongs, Part, Pin, Pinned};
@@ -49,11 +48,8 @@ fn said_by(pin: &Pin, decision: &Decision<'_>) -> String {
 }
 
 fn refused(in_force: &InForce, line: usize, name: &str) -> String {
-    let state = in_force.roles.iter().find(|role| role.line == line).map(|role| role.state);
-    match state {
-        Some(State::Up | State::Drain) => {
-            format!("it names release \"{name}\", to which nobody gets by asking: it has no weight")
-        }
-        _ => format!("its page came from release \"{name}\", which is down"),
+    match in_force.keeps_pages(line) {
+        true => format!("it names release \"{name}\", to which nobody gets by asking: it has no weight"),
+        false => format!("its page came from release \"{name}\", which is down"),
     }
 }

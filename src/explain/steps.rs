@@ -3,9 +3,8 @@
 use super::page::page;
 use super::{Step, identity_text, text};
 use crate::control::State;
-use crate::decision::{Decision, Reason, STABLE};
+use crate::decision::{Decision, Reason, STABLE, with_inputs};
 use crate::hash::HashMode;
-use crate::identity;
 use crate::in_force::InForce;
 use crate::inputs::{Inputs, Request};
 use crate::policy::Policy;
@@ -38,22 +37,18 @@ pub fn steps<'r>(
     request: &'r impl Request,
     decision: &Decision<'r>,
 ) -> Option<Vec<Step>> {
-    let mut slots = vec![None; policy.names.count()];
-    let inputs = policy.names.read(request, &mut slots)?;
-    let claims = match identity::find(&policy.identities, &policy.names.claims, inputs, request)?.claims {
-        Some(claims) => Some(request.identified(claims)?),
-        None => None,
-    };
-    let (inputs, has_claims) = (inputs.with(claims), claims.is_some());
-    let explainer = Explainer { policy, in_force, inputs, has_claims, request, decision };
-    let mut steps: Vec<Step> = explainer.identity().into_iter().collect();
-    steps.extend(page(policy, in_force, decision));
-    for (index, route) in policy.routes.iter().enumerate() {
-        steps.push(explainer.route(index, route)?);
-    }
-    steps.extend(policy.remember.as_ref().map(|remember| explainer.remember(remember)));
-    steps.extend([explainer.user(), explainer.split(), explainer.stable()]);
-    Some(steps)
+    with_inputs(policy, request, |inputs, identity| {
+        let has_claims = identity.is_some_and(|outcome| outcome.failure.is_none());
+        let explainer = Explainer { policy, in_force, inputs, has_claims, request, decision };
+        let mut steps: Vec<Step> = explainer.identity().into_iter().collect();
+        steps.extend(page(policy, in_force, decision));
+        for (index, route) in policy.routes.iter().enumerate() {
+            steps.push(explainer.route(index, route)?);
+        }
+        steps.extend(policy.remember.as_ref().map(|remember| explainer.remember(remember)));
+        steps.extend([explainer.user(), explainer.split(), explainer.stable()]);
+        Some(steps)
+    })
 }
 
 pub fn step(step: &'static str, text: String, outcome: &'static str, detail: impl Into<String>) -> Step {

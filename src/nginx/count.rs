@@ -137,7 +137,7 @@ impl Count<'_> {
     /// It has counted as answered when it began.
     #[cold]
     fn count_broken_stream(&self) {
-        let served = self.decided.attempts().map_or(self.decided.line, |attempts| attempts.served());
+        let served = self.served();
         if let Some(generation) = self.slot(served) {
             generation.shard(worker()).count_attempt(Outcome::Cut);
         }
@@ -156,6 +156,12 @@ impl Count<'_> {
         self.conf.shared.generation(line)
     }
 
+    /// The line whose build has answered.
+    fn served(&self) -> usize {
+        let attempts = self.decided.attempts().filter(|_| !is_cached(self.r));
+        attempts.map_or(self.decided.line, |attempts| attempts.served())
+    }
+
     fn count_request(&self) {
         if let Some(generation) = self.slot(self.decided.line) {
             let shard = generation.shard(worker());
@@ -170,9 +176,7 @@ impl Count<'_> {
         // SAFETY: the accessor only reads.
         let sent = unsafe { canary_header_is_sent(ptr::from_ref(self.r).cast_mut()) } != 0 || !self.at_end;
         let status = if sent { self.r.headers_out.status } else { 0 };
-        let served =
-            self.decided.attempts().filter(|_| !is_cached(self.r)).map_or(self.decided.line, |a| a.served());
-        if let Some(generation) = self.slot(served) {
+        if let Some(generation) = self.slot(self.served()) {
             generation.shard(worker()).count_response(status);
         }
         if let Some(attempts) = self.decided.attempts() {

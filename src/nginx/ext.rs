@@ -158,4 +158,10 @@ pub fn write_log(log: *mut ngx_log_t, level: u32, message: &str) {
     }
 }
 
+/// The same, to the log of a request, with what nginx adds to say which.
+pub fn log_request(r: &ngx_http_request_t, level: u32, message: &str) {
+    // SAFETY: a request has a connection, and that a log.
+    write_log(unsafe { (*r.connection).log }, level, message);
+}
+
 const _: () = assert!(mem::align_of::<ngx_str_t>() == NGX_ALIGNMENT);

@@ -10,7 +10,7 @@ use core::{mem, ptr, slice};
 use nginx_sys::*;
 
 use super::conf::{MainConf, PolicyConf, host_of, main_conf_of};
-use super::ext::{ConfExt, bytes, ngx_str, write_log};
+use super::ext::{ConfExt, bytes, log_request, ngx_str};
 use super::guard::guard;
 use super::record::Decided;
 use super::shim::canary_request_cached;
@@ -150,8 +150,7 @@ fn report_no_policy(r: &ngx_http_request_t) {
         "no lobechat_canary policy is in force in location \"{}\", which passes to \"{NAME}\"",
         String::from_utf8_lossy(location)
     );
-    // SAFETY: a request has a connection, and that a log.
-    write_log(unsafe { (*r.connection).log }, NGX_LOG_ERR, &message);
+    log_request(r, NGX_LOG_ERR, &message);
 }
 
 /// Whether a request is passed, statically, to our upstream.

@@ -75,7 +75,7 @@ impl Court {
         if std::mem::take(&mut self.weights_moved) {
             self.adjourn(now - 1);
         }
-        let hour = self.evidence.begin_hour(u64::from(now));
+        let hour = self.evidence.start_if_due(u64::from(now));
         for memory in self.memories() {
             match memory.unit {
                 Unit::Bucket { recount: crate::HOUR, .. } if hour => memory.turn(),

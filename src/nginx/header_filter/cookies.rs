@@ -3,7 +3,7 @@
 use nginx_sys::*;
 
 use super::super::conf::PolicyConf;
-use super::super::ext::write_log;
+use super::super::ext::log_request;
 use super::super::record::Decided;
 use super::super::request::now;
 use super::super::shim::canary_connection_is_tls;
@@ -28,9 +28,7 @@ pub fn set_visitor(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Deci
         None => match new_id() {
             Ok(id) => id,
             Err(error) => {
-                // SAFETY: a request has a connection, and that a log.
-                let log = unsafe { (*r.connection).log };
-                write_log(log, NGX_LOG_ERR, &format!("no random number for a visitor cookie: {error}"));
+                log_request(r, NGX_LOG_ERR, &format!("no random number for a visitor cookie: {error}"));
                 return Some(false);
             }
         },
@@ -51,9 +49,12 @@ pub fn set_pin(r: &mut ngx_http_request_t, pin: &Pin, decided: &Decided, line: u
         }
         _ => false,
     };
+    if is_right {
+        return Some(());
+    }
     match pin.cookie.line(line, is_dealt, now, is_tls(r)) {
-        Some(cookie) if !is_right => push_header(r, "Set-Cookie", cookie.as_bytes()),
-        _ => Some(()),
+        Some(cookie) => push_header(r, "Set-Cookie", cookie.as_bytes()),
+        None => Some(()),
     }
 }
 
@@ -90,11 +91,7 @@ pub fn set_enrolments(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &D
         match sealed {
             Ok(Some(line)) => push_header(r, "Set-Cookie", line.as_bytes())?,
             Ok(None) => {}
-            Err(error) => {
-                // SAFETY: a request has a connection, and that a log.
-                let log = unsafe { (*r.connection).log };
-                write_log(log, NGX_LOG_ERR, &format!("cannot seal a keep cookie: {error}"));
-            }
+            Err(error) => log_request(r, NGX_LOG_ERR, &format!("cannot seal a keep cookie: {error}")),
         }
     }
     Some(())

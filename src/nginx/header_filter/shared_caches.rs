@@ -4,7 +4,7 @@
 use nginx_sys::*;
 
 use super::super::conf::{PolicyConf, host_of, level_of};
-use super::super::ext::{bytes, pool_copy, write_log};
+use super::super::ext::{bytes, log_request, pool_copy};
 use super::super::request::for_each_line;
 use super::super::shim::canary_cache_keys;
 use super::super::upstream::{NAME, is_cached};
@@ -13,7 +13,7 @@ use crate::cache_control::{self, SHARED_CACHE_HEADERS, is_for_shared_caches, is_
 use crate::inputs::Lengths;
 
 /// The lengths of the names of header lines that speak to caches.
-const NAMES: Lengths = Lengths::of(&[13, 17, 24, 28]);
+const NAMES: Lengths = Lengths::of(&SHARED_CACHE_HEADERS).and(b"Cache-Control");
 
 /// Makes an answer private. `None` when memory is short.
 pub fn keep_out(r: &mut ngx_http_request_t) -> Option<()> {
@@ -76,8 +76,7 @@ fn report_change(r: &ngx_http_request_t) {
             "lobechat_canary: a page of location \"{}\" was meant for shared caches, and is private now, as they would hand one user's release to another; pass what they must keep elsewhere, with \"lobechat_canary_use off\"",
             location(r)
         );
-        // SAFETY: a request has a connection, and that a log.
-        write_log(unsafe { (*r.connection).log }, NGX_LOG_WARN, &message);
+        log_request(r, NGX_LOG_WARN, &message);
     }
 }
 
@@ -113,8 +112,7 @@ fn report_key(r: &ngx_http_request_t, conf: &PolicyConf, line: usize, keys: &ngx
         "lobechat_canary: the cache of location \"{}\" has a key that does not name the release, so one release's answers go to users of another: begin it with \"$lobechat_canary_upstream$lobechat_canary_version\"",
         location(r)
     );
-    // SAFETY: a request has a connection, and that a log.
-    write_log(unsafe { (*r.connection).log }, NGX_LOG_ERR, &message);
+    log_request(r, NGX_LOG_ERR, &message);
 }
 
 fn location(r: &ngx_http_request_t) -> String {
