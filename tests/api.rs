@@ -14,6 +14,8 @@ mod access;
 mod bodies;
 #[path = "api/changes.rs"]
 mod changes;
+#[path = "api/explained_pages.rs"]
+mod explained_pages;
 #[path = "api/explanations.rs"]
 mod explanations;
 #[path = "api/failures.rs"]

@@ -3,7 +3,7 @@
 use black_box::tools::curl;
 use black_box::{Config, Nginx, Request, Response, api};
 
-use crate::visitors::HEX;
+use crate::visitors::{CORS, DOCUMENT, EMPTY, HEX, HTML, Header, NAVIGATE, PASS};
 
 /// Answers of every kind, under each release; `NAME` answers elsewhere.
 fn answers(name: &str) -> String {
@@ -22,7 +22,6 @@ const RELEASES: &str = "release stable a version=1.0.0; release canary b version
     release beta c version=2.0.0-rc.1 deployment=beta_7; route beta if cookie:tester;
     user cookie:uid; salt lobe; cookie_key cookie.key; expose on;";
 pub const KEY: &str = "0123456789abcdef0123456789abcdef\n";
-pub const PASS: &str = "location / { proxy_pass http://lobechat_canary; }";
 
 /// The users in whose bucket there is the canary, and stable.
 pub const CANARY: &str = "uid=user_1";
@@ -64,13 +63,7 @@ pub fn script(target: &str, cookie: &str) -> Request {
 
 #[test]
 fn what_is_a_navigation() {
-    type Header<'a> = (&'a str, &'a str);
-    const HTML: Header = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
     const ALL: Header = ("Accept", "*/*");
-    const NAVIGATE: Header = ("Sec-Fetch-Mode", "navigate");
-    const CORS: Header = ("Sec-Fetch-Mode", "cors");
-    const EMPTY: Header = ("Sec-Fetch-Dest", "empty");
-    const DOCUMENT: Header = ("Sec-Fetch-Dest", "document");
     let nginx = start("");
     // The page is the canary's; by now its user is stable's.
     let cookies = format!("{}; {STABLE}", page(&nginx, "/", CANARY));

@@ -217,13 +217,8 @@ fn a_binary_upgrade_keeps_weights_and_verdicts() {
         assert_eq!(written(&nginx).0, u64::from(upgraded.0));
         upgraded
     });
-    println!(
-        "upgrade: {} answered, {} reopened, {} failed, {} cut",
-        met.answered,
-        met.reopened,
-        met.failed.len(),
-        met.cut
-    );
+    let (answered, reopened, failed, cut) = (met.answered, met.reopened, met.failed.len(), met.cut);
+    println!("upgrade: {answered} answered, {reopened} reopened, {failed} failed, {cut} cut");
     assert!(met.failed.is_empty() && met.cut == 0, "{:?}", met.failed);
     upgraded.quit();
 }

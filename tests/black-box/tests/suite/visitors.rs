@@ -5,6 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use black_box::tools::curl;
 use black_box::{Config, Request, Response};
 
+/// What a browser says of a request.
+pub type Header<'a> = (&'a str, &'a str);
+pub const HTML: Header = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+pub const NAVIGATE: Header = ("Sec-Fetch-Mode", "navigate");
+pub const CORS: Header = ("Sec-Fetch-Mode", "cors");
+pub const DOCUMENT: Header = ("Sec-Fetch-Dest", "document");
+pub const EMPTY: Header = ("Sec-Fetch-Dest", "empty");
+
 pub const HEX: &str = "00112233445566778899aabbccddeeff";
 
 pub fn today() -> u64 {
@@ -72,11 +80,6 @@ fn the_first_navigation_is_stable_and_the_next_is_split() {
 
 #[test]
 fn only_navigations_get_one() {
-    type Header<'a> = (&'a str, &'a str);
-    const HTML: Header = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-    const NAVIGATE: Header = ("Sec-Fetch-Mode", "navigate");
-    const DOCUMENT: Header = ("Sec-Fetch-Dest", "document");
-    const EMPTY: Header = ("Sec-Fetch-Dest", "empty");
     let nginx = config().server(PASS).start();
     let cases: &[(&str, &[Header], bool)] = &[
         ("GET", &[HTML], true),
@@ -89,7 +92,7 @@ fn only_navigations_get_one() {
         ("GET", &[NAVIGATE, EMPTY], true),
         ("GET", &[NAVIGATE, ("Sec-Fetch-Dest", "iframe"), HTML], false),
         ("GET", &[NAVIGATE, HTML], false),
-        ("GET", &[("Sec-Fetch-Mode", "cors"), EMPTY, HTML], false),
+        ("GET", &[CORS, EMPTY, HTML], false),
         ("GET", &[("Sec-Fetch-Mode", "no-cors"), ("Sec-Fetch-Dest", "script")], false),
         ("GET", &[("Sec-Fetch-Site", "same-origin"), HTML], false),
         ("GET", &[NAVIGATE, DOCUMENT, ("Sec-Purpose", "prefetch")], false),
