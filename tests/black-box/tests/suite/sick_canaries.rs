@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use black_box::backend::{Backend, Peer};
 use black_box::crowd::{Crowd, Met};
 use black_box::rollout::{Api, Seen};
-use black_box::{Config, Nginx, Request};
+use black_box::{Config, Nginx, Request, wait_for};
 
 /// How a release behaves; what it does can change while it runs.
 #[derive(Clone, Copy, PartialEq)]
@@ -42,11 +42,13 @@ impl Health {
 struct Release {
     backend: Backend,
     fails: Arc<AtomicU32>,
+    /// How many requests have come.
+    asked: Arc<AtomicU32>,
 }
 
 fn release(name: &'static str, health: Health) -> Release {
-    let (fails, count) = (Arc::new(AtomicU32::new(0)), AtomicU32::new(0));
-    let told = Arc::clone(&fails);
+    let (fails, asked) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (told, count) = (Arc::clone(&fails), Arc::clone(&asked));
     let backend = Backend::start(move |mut peer| {
         while health == Resets || peer.request().is_some() {
             let now = if told.load(Ordering::Relaxed) > 0 { Fails(100) } else { health };
@@ -56,7 +58,7 @@ fn release(name: &'static str, health: Health) -> Release {
         }
         peer.close();
     });
-    Release { backend, fails }
+    Release { backend, fails, asked }
 }
 
 /// `canary` is what its upstream asks, `policy` adds to or changes the policy's lines.
@@ -284,6 +286,7 @@ fn what_is_under_way_as_a_weight_falls_is_not_judged() {
         (Api(nginx.port()), |user: u32| Request::get("/").cookie(format!("uid=user-{user}")));
     let mut waiting: Vec<_> = (0..60).map(|_| nginx.connect()).collect();
     waiting.iter_mut().zip(0..).for_each(|(c, user)| c.write(&request(user).to_bytes()).unwrap());
+    wait_for("them to be under way", || (canary.asked.load(Ordering::Relaxed) > 20).then_some(()));
     api.set_weight("canary", "0.01%").unwrap();
     for user in 60..260 {
         nginx.fetch(request(user));
