@@ -4,6 +4,8 @@
 //! to `;` costs a fraction of it behind a long session cookie. What counts as a match is nginx's rule
 //! (ngx_http_parse_multi_header_lines), except that a comma never parts cookies, as in nginx 1.29.6 on.
 
+use crate::beginning::Beginning;
+
 /// The names to look for. A name's index is its place among the values found.
 #[derive(Debug, Default)]
 pub struct CookieNames {
@@ -12,13 +14,44 @@ pub struct CookieNames {
     newest: [usize; INITIALS],
 }
 
+/// A name by itself.
+#[derive(Debug)]
+pub struct CookieName {
+    name: Name,
+    initial: usize,
+}
+
+impl CookieName {
+    pub fn new(name: &str) -> CookieName {
+        let text = format!("{}=", name.to_ascii_lowercase()).into_bytes();
+        CookieName { initial: initial(text[0]), name: Name::new(text.into(), 0) }
+    }
+
+    /// What stands behind the first cookie of this name in a `Cookie` line, up to the end of the line. `split` as for
+    /// [`CookieNames::scan`].
+    #[inline(always)]
+    pub fn find<'r>(
+        &self,
+        line: &'r [u8],
+        split: impl Fn(&'r [u8]) -> (&'r [u8], &'r [u8]),
+    ) -> Option<&'r [u8]> {
+        let mut rest = line;
+        while let Some(&first) = rest.first() {
+            if initial(first) == self.initial
+                && let value @ Some(_) = self.name.value_in(rest)
+            {
+                return value;
+            }
+            rest = trim_spaces(split(rest).1);
+        }
+        None
+    }
+}
+
 #[derive(Debug)]
 struct Name {
     /// With the `=` behind it.
-    text: Box<[u8]>,
-    /// The first 16 bytes of it, and the bits that count: a comparison without a call.
-    head: u128,
-    mask: u128,
+    text: Beginning,
     /// The name before this one with its initial, plus one.
     before: usize,
 }
@@ -29,7 +62,7 @@ impl CookieNames {
     /// The index of `name`, which is added if it is new.
     pub fn index(&mut self, name: &[u8]) -> usize {
         let text = [&name.to_ascii_lowercase(), &b"="[..]].concat();
-        self.names.iter().position(|known| *known.text == *text).unwrap_or_else(|| {
+        self.names.iter().position(|known| *known.text.text() == *text).unwrap_or_else(|| {
             let newest = &mut self.newest[initial(text[0])];
             let before = std::mem::replace(newest, self.names.len() + 1);
             self.names.push(Name::new(text.into(), before));
@@ -88,31 +121,22 @@ fn initial(first: u8) -> usize {
 
 impl Name {
     fn new(text: Box<[u8]>, before: usize) -> Name {
-        let (mut head, mut mask) = ([0; 16], [0; 16]);
-        for ((head, mask), &byte) in head.iter_mut().zip(&mut mask).zip(&text) {
-            (*head, *mask) = (byte, 0xff);
-        }
-        Name { text, head: u128::from_le_bytes(head), mask: u128::from_le_bytes(mask), before }
+        Name { text: Beginning::new(text), before }
     }
 
     /// The value of a pair of this name.
     #[inline]
     fn value_in<'r>(&self, pair: &'r [u8]) -> Option<&'r [u8]> {
-        match (pair.first_chunk(), pair.split_at_checked(self.text.len())) {
-            (Some(chunk), Some((text, value)))
-                if u128::from_le_bytes(*chunk) & self.mask == self.head
-                    && (text.len() <= chunk.len() || *text == *self.text) =>
-            {
-                Some(trim_spaces(value))
-            }
-            _ => self.unusual_value_in(pair),
+        match self.text.strip(pair) {
+            Some(value) => Some(trim_spaces(value)),
+            None => self.unusual_value_in(pair),
         }
     }
 
-    /// A short pair, or a name in another case or followed by spaces: nginx takes all of them.
+    /// A name in another case or followed by spaces: nginx takes both.
     #[inline(never)]
     fn unusual_value_in<'r>(&self, pair: &'r [u8]) -> Option<&'r [u8]> {
-        let name = self.text.strip_suffix(b"=")?;
+        let name = self.text.text().strip_suffix(b"=")?;
         let (head, tail) = pair.split_at_checked(name.len())?;
         if !matches!(tail, [b'=' | b' ', ..]) || !head.eq_ignore_ascii_case(name) {
             return None;

@@ -63,7 +63,7 @@ pub struct Decision<'r> {
     pub line: usize,
     pub reason: Reason,
     pub page: Following,
-    /// Whether it was asked who sent the request. If not, there is no user and no bucket here: see [`identify`].
+    /// Whether it was asked who sent the request. If not, there is no user, bucket and identity here: see [`identify`].
     pub knows_user: bool,
     pub user: User<'r>,
     /// The user's native bucket, 0 to 9999; none without a user.
@@ -86,8 +86,39 @@ impl Decision<'_> {
 }
 
 /// Decides `request` by `policy`, as it stands. `None` when memory is short.
-#[inline]
 pub fn decide<'r>(policy: &Policy, in_force: &InForce, request: &'r impl Request) -> Option<Decision<'r>> {
+    match decide_at_once(policy, in_force, request) {
+        Some(decision) => Some(decision),
+        None => decide_by_all(policy, in_force, request),
+    }
+}
+
+/// Decides what most requests are: a file of a page that a cookie proves. `None`: it takes more of the request, or it is
+/// none.
+#[inline(always)]
+pub fn decide_at_once<'r>(
+    policy: &Policy,
+    in_force: &InForce,
+    request: &'r impl Request,
+) -> Option<Decision<'r>> {
+    let pin = policy.pin.as_ref().filter(|_| only_page_matters(policy))?;
+    let page = pin.page_at_hand(request)?;
+    page.line.map(|line| of_page(in_force, line, page))
+}
+
+/// Whether nothing but the page matters to a file of it: no route and no user is to be remembered.
+#[inline]
+fn only_page_matters(policy: &Policy) -> bool {
+    policy.remember.is_none() && policy.users.keep().is_none()
+}
+
+/// Decides whatever [`decide_at_once`] does not. `None` when memory is short.
+#[inline]
+pub fn decide_by_all<'r>(
+    policy: &Policy,
+    in_force: &InForce,
+    request: &'r impl Request,
+) -> Option<Decision<'r>> {
     with_inputs(policy, request, |inputs, identity| {
         let Some(pin) = &policy.pin else {
             return afresh(policy, in_force, inputs, request, identity, |_| Some(Following::default()));
@@ -98,21 +129,19 @@ pub fn decide<'r>(policy: &Policy, in_force: &InForce, request: &'r impl Request
             return afresh(policy, in_force, inputs, request, identity, follow);
         }
         match follow(None)? {
-            // Nothing but the page matters to a file of it, unless a route or the user are to be remembered.
-            page @ Following { line: Some(line), .. }
-                if policy.remember.is_none() && policy.users.keep().is_none() =>
-            {
-                Some(of_page(in_force, line, page, identity))
+            page @ Following { line: Some(line), .. } if only_page_matters(policy) => {
+                Some(of_page(in_force, line, page))
             }
             page => afresh(policy, in_force, inputs, request, identity, |_| Some(page)),
         }
     })
 }
 
-fn of_page<'r>(in_force: &InForce, line: usize, page: Following, identity: Option<Outcome>) -> Decision<'r> {
+#[inline(always)]
+fn of_page<'r>(in_force: &InForce, line: usize, page: Following) -> Decision<'r> {
     let release = in_force.release_of(line);
     let (reason, user) = (Reason::Pin, User::default());
-    let (knows_user, bucket, remember) = (false, None, false);
+    let (knows_user, bucket, remember, identity) = (false, None, false, None);
     Decision { release, line, reason, page, knows_user, user, bucket, remember, identity }
 }
 
@@ -152,17 +181,21 @@ fn afresh<'r>(
     Some(Decision { release, line, reason, page, knows_user, user, bucket, remember, identity })
 }
 
-/// Who sent a request whose decision did not depend on it, and the bucket. `None` when memory is short.
+/// What a decision says of the user.
+#[derive(Debug)]
+pub struct Sender<'r> {
+    pub user: User<'r>,
+    pub bucket: Option<u16>,
+    pub identity: Option<Outcome>,
+}
+
+/// Who sent a request whose decision did not depend on it. `None` when memory is short.
 #[cold]
-pub fn identify<'r>(
-    policy: &Policy,
-    in_force: &InForce,
-    request: &'r impl Request,
-) -> Option<(User<'r>, Option<u16>)> {
-    with_inputs(policy, request, |inputs, _| {
+pub fn identify<'r>(policy: &Policy, in_force: &InForce, request: &'r impl Request) -> Option<Sender<'r>> {
+    with_inputs(policy, request, |inputs, identity| {
         let user = policy.users.identify(inputs, request, &policy.cookie_keys)?;
         let bucket = place(policy, in_force, &user).map(|(bucket, _)| bucket);
-        Some((user, bucket))
+        Some(Sender { user, bucket, identity })
     })
 }
 

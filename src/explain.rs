@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use self::asked::Asked;
 use self::steps::steps;
-use crate::decision::{Decision, decide, identify};
+use crate::decision::{Decision, Sender, decide, identify};
 use crate::identity::Outcome;
 use crate::in_force::InForce;
 use crate::inputs::Request;
@@ -66,7 +66,8 @@ pub fn explain(
     let asked = Asked::new(request, query);
     let mut decision = decide(policy, in_force, &asked)?;
     if !decision.knows_user {
-        (decision.user, decision.bucket) = identify(policy, in_force, &asked)?;
+        let Sender { user, bucket, identity } = identify(policy, in_force, &asked)?;
+        decision = Decision { user, bucket, identity, ..decision };
     }
     let (line, skew) = (decision.line, decision.page.is_skew(decision.line));
     let steps = steps(policy, in_force, &asked, &decision)?;

@@ -14,11 +14,26 @@ pub trait Request {
     fn for_each_cookie_line<'r>(&'r self, visit: impl FnMut(&'r [u8]));
     /// Header lines whose names have one of these lengths, in the order received, as name and value.
     fn for_each_header<'r>(&'r self, lengths: Lengths, visit: impl FnMut(&'r [u8], &'r [u8]));
+    /// The value of the last header line of this name; empty without one.
+    fn header(&self, name: HeaderName) -> &[u8] {
+        let mut last: &[u8] = &[];
+        self.for_each_header(Lengths::of(&[name.lower_case]), |line, value| {
+            if line.eq_ignore_ascii_case(name.lower_case) {
+                last = value;
+            }
+        });
+        last
+    }
     /// The value of `Authorization`, of which a request has one at most (RFC 9110 section 11.6.2). The web server keeps it
     /// at hand, and a look through all header lines costs a quarter of a decision.
     fn authorization(&self) -> &[u8];
     /// Path and query of the client's original request line, as they were sent, without the `?`.
     fn target(&self) -> (&[u8], &[u8]);
+    /// The path, where it is known at once that there is nothing else, and in it no code, no fragment, no empty segment and
+    /// none that begins with a dot. `None` is always right.
+    fn plain_path(&self) -> Option<&[u8]> {
+        None
+    }
     fn query(&self) -> &[u8] {
         self.target().1
     }
@@ -42,6 +57,26 @@ pub trait Request {
     fn token_refused(&self, kind: Kind, failure: Failure);
 }
 
+/// The name of a header line, with the hash by which web servers find it.
+#[derive(Clone, Copy, Debug)]
+pub struct HeaderName {
+    pub lower_case: &'static [u8],
+    /// As nginx computes it (`ngx_hash_key`).
+    pub hash: usize,
+}
+
+impl HeaderName {
+    /// Of a name in lower case that is shorter than 63 bytes.
+    pub const fn new(lower_case: &'static [u8]) -> HeaderName {
+        let (mut hash, mut at) = (0_usize, 0);
+        while at < lower_case.len() {
+            hash = hash.wrapping_mul(31).wrapping_add(lower_case[at] as usize);
+            at += 1;
+        }
+        HeaderName { lower_case, hash }
+    }
+}
+
 /// A set of lengths; from 63 on they count as one. Spares most header lines a look at their names.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lengths(u64);
@@ -53,15 +88,10 @@ impl Lengths {
     pub const fn of(names: &[&[u8]]) -> Lengths {
         let (mut lengths, mut at) = (Lengths(0), 0);
         while at < names.len() {
-            lengths = lengths.and(names[at]);
+            lengths.0 |= 1 << names[at].len();
             at += 1;
         }
         lengths
-    }
-
-    /// With that of another name.
-    pub const fn and(self, name: &[u8]) -> Lengths {
-        Lengths(self.0 | 1 << name.len())
     }
 
     fn insert(&mut self, length: usize) {

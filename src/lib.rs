@@ -10,6 +10,7 @@
 pub mod algorithm;
 pub mod api;
 pub mod attempts;
+pub mod beginning;
 pub mod cache;
 pub mod cache_control;
 pub mod claims;

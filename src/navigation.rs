@@ -4,7 +4,7 @@
 
 use memchr::memmem;
 
-use crate::inputs::{Lengths, Request};
+use crate::inputs::{HeaderName, Lengths, Request};
 
 /// What the header lines of a request say about the page that it belongs to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,11 +18,17 @@ pub struct PageHeaders<'r> {
     pub deployment: &'r [u8],
 }
 
-const DEPLOYMENT: Lengths = Lengths::of(&[b"x-deployment-id"]);
+/// By which Next.js's router names its build.
+pub const DEPLOYMENT: HeaderName = HeaderName::new(b"x-deployment-id");
 const ACCEPT: Lengths = Lengths::of(&[b"accept"]);
 /// `sec-fetch-dest`, `-site` and `-user` are as long as `-mode`.
-const NAMES: Lengths =
-    DEPLOYMENT.and(b"purpose").and(b"sec-purpose").and(b"sec-fetch-mode").and(b"sec-fetch-storage-access");
+const NAMES: Lengths = Lengths::of(&[
+    DEPLOYMENT.lower_case,
+    b"purpose",
+    b"sec-purpose",
+    b"sec-fetch-mode",
+    b"sec-fetch-storage-access",
+]);
 
 impl<'r> PageHeaders<'r> {
     #[inline(never)]
@@ -48,13 +54,7 @@ impl<'r> PageHeaders<'r> {
     /// The deployment alone, for what is no navigation anyway.
     #[inline]
     pub fn read_deployment(request: &'r impl Request) -> PageHeaders<'r> {
-        let mut headers = PageHeaders::default();
-        request.for_each_header(DEPLOYMENT, |name, value| {
-            if is(name, b"x-deployment-id") {
-                headers.deployment = value;
-            }
-        });
-        headers
+        PageHeaders { deployment: request.header(DEPLOYMENT), ..PageHeaders::default() }
     }
 
     /// Whether `request`, which they were read from, is a navigation that the user is waiting for, hence may set cookies.

@@ -8,6 +8,7 @@ mod page;
 pub use self::cookie::{PinCookie, Pinned};
 pub use self::page::{Belongs, Following, Part};
 
+use crate::beginning::Beginning;
 use crate::config::{Environment, arity, quote};
 use crate::duration::{self, Seconds};
 use crate::inputs::InputNames;
@@ -94,14 +95,14 @@ fn positive(time: &[u8]) -> Result<Seconds, String> {
 
 /// Beginnings of paths, as clients send them.
 #[derive(Debug)]
-pub struct Prefixes(Box<[Box<[u8]>]>);
+pub struct Prefixes(Box<[Beginning]>);
 
 impl Prefixes {
     /// Parses a list with commas. The error is a sentence.
     fn parse(text: &[u8]) -> Result<Prefixes, String> {
         let prefixes = text.split(|&b| b == b',');
         let checked = prefixes.map(|prefix| match prefix {
-            [b'/', ..] => Ok(prefix.into()),
+            [b'/', ..] => Ok(Beginning::new(prefix.into())),
             _ => Err(format!(
                 "invalid path {}: paths begin with \"/\" and are parted by commas",
                 quote(prefix)
@@ -112,7 +113,7 @@ impl Prefixes {
 
     #[inline]
     pub fn hold(&self, path: &[u8]) -> bool {
-        self.0.iter().any(|prefix| path.starts_with(prefix))
+        self.0.iter().any(|prefix| prefix.strip(path).is_some())
     }
 }
 

@@ -98,15 +98,18 @@ impl PolicyConf {
         self.shared.in_force().release_of(line)
     }
 
-    /// Whether a release may take over from another one now. One that is down may still have files, while it answers.
+    /// The release that may take over from the decided one now, and its place in the list of those: as [`Fallback::next`]
+    /// has it. One that is down may still have files, while it answers.
     #[inline]
-    pub fn may_serve(&self, release: usize, is_asset: bool) -> bool {
-        match self.shared.in_force().roles.get(release) {
+    pub fn next(&self, is_asset: bool, place: usize, decided: usize) -> Option<(usize, usize)> {
+        let in_force = self.shared.in_force();
+        self.policy.fallback.next(is_asset, place, decided, |release| match in_force.roles.get(release) {
             Some(role) if role.state == State::Down => is_asset && self.seems_alive(role.line),
             role => role.is_some(),
-        }
+        })
     }
 
+    #[cold]
     fn seems_alive(&self, line: usize) -> bool {
         let slot = self.shared.generation(line);
         slot.is_some_and(|slot| slot.connect_failures.load(Relaxed) == 0)

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nginx_sys::*;
 
-use super::conf::{PolicyConf, policy_of};
+use super::conf::PolicyConf;
 use super::count;
 use super::ext::{bytes, ngx_str, pool_copy};
 use super::guard::guard;
@@ -35,9 +35,10 @@ pub fn install() {
 unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx passes a live request whose header is about to go out.
     let request = unsafe { &mut *r };
-    let concerned = ptr::eq(request.main, r)
-        && policy_of(request).is_some_and(|conf| conf.adds_headers || count::is_stream(request));
-    let failed = concerned && fails(request);
+    let decision = if ptr::eq(request.main, r) { known_decision(request) } else { None };
+    let concerned =
+        decision.filter(|(conf, decided)| adds_headers(conf, decided) || count::is_stream(request));
+    let failed = concerned.is_some_and(|(conf, decided)| fails(request, conf, decided));
     let next = NEXT.load(Ordering::Relaxed);
     if failed || next.is_null() {
         return NGX_ERROR as ngx_int_t;
@@ -51,19 +52,16 @@ unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
 
 /// Kept apart, so that other answers pass by quickly.
 #[inline(never)]
-fn fails(r: &mut ngx_http_request_t) -> bool {
-    guard(Some(()), || answer(r)).is_none()
+fn fails(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> bool {
+    guard(Some(()), || answer(r, conf, decided)).is_none()
 }
 
 /// `None` when memory is short.
-fn answer(r: &mut ngx_http_request_t) -> Option<()> {
-    let Some((conf, decided)) = known_decision(r) else {
-        return Some(());
-    };
+fn answer(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> Option<()> {
     if count::is_stream(r) {
         count::header(r, conf, decided);
     }
-    if !conf.adds_headers || r.headers_out.status < 200 || is_mere_file(conf, decided) {
+    if r.headers_out.status < 200 || !adds_headers(conf, decided) {
         return Some(());
     }
     let line = answering(r, decided);
@@ -78,10 +76,11 @@ fn answer(r: &mut ngx_http_request_t) -> Option<()> {
     Some(())
 }
 
-/// Most answers are: nothing is said of a file.
+/// Whether the answer may get header lines. Most are those of files, of which nothing is said.
 #[inline]
-fn is_mere_file(conf: &PolicyConf, decided: &Decided) -> bool {
-    decided.page.part == Part::Asset && !conf.policy.expose && !decided.remember && !decided.keep
+fn adds_headers(conf: &PolicyConf, decided: &Decided) -> bool {
+    let is_file = decided.page.part == Part::Asset;
+    conf.adds_headers && (!is_file || conf.policy.expose || decided.remember || decided.keep)
 }
 
 /// What only the answer of a release carries.

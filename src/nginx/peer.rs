@@ -49,7 +49,7 @@ pub fn set_up(r: *mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) 
     // attempts. The decision and the policy outlive the request.
     unsafe {
         let main = ptr::eq(r, (*r).main);
-        let first = if main && decided.attempts().is_none() { decided.first_peer() } else { ptr::null_mut() };
+        let first = if main && decided.attempts().is_none() { decided.first_peer } else { ptr::null_mut() };
         let peer = match first.is_null() {
             true => ngx_palloc((*r).pool, size_of::<Peer>()).cast::<Peer>(),
             false => &raw mut (*first).peer,
@@ -102,9 +102,9 @@ unsafe fn enter(r: *mut ngx_http_request_t, conf: &PolicyConf, line: usize) -> n
     }
 }
 
+#[inline]
 fn next(conf: &PolicyConf, decided: &Decided, place: usize) -> Option<(usize, usize)> {
-    let is_asset = decided.page.part == Part::Asset;
-    conf.policy.fallback.next(is_asset, place, decided.release, |release| conf.may_serve(release, is_asset))
+    conf.next(decided.page.part == Part::Asset, place, decided.release)
 }
 
 /// Puts our functions where the balancer has put its own.

@@ -3,7 +3,7 @@
 //! A module's slot in `r->ctx` is cleared by internal redirects. The values of variables survive them and are
 //! shared with subrequests, so the records hang on a variable that nobody reads.
 
-use core::cell::{Cell, UnsafeCell};
+use core::cell::Cell;
 use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use super::ext::{bytes, ngx_str};
 use super::peer::FirstPeer;
 use super::request::View;
 use crate::attempts::Attempts;
-use crate::decision::{Decision, Reason, decide};
+use crate::decision::{Decision, Reason, decide_at_once, decide_by_all};
 use crate::identity::Outcome;
 use crate::pin::Following;
 use crate::user::Visitor;
@@ -33,7 +33,8 @@ pub struct Decided {
     pub page: Following,
     /// Whether it says something of the release that the split chose.
     pub is_dealt: bool,
-    /// Whether the decision asked who sent the request. Else there is no user here, and no bucket.
+    /// Whether the decision asked who sent the request. Else there is no user here, no bucket, and no
+    /// identity.
     pub knows_user: bool,
     pub bucket: Option<u16>,
     pub visitor: Visitor,
@@ -47,13 +48,44 @@ pub struct Decided {
     /// See `attempts`.
     attempts: Cell<*const Attempts>,
     user: ngx_str_t,
-    /// The values of the policy's claim variables, in their order; null without claims.
-    claims: *const ngx_str_t,
+    /// The values of the policy's claim variables, in their order and in memory of the request; null without claims.
+    pub claims: *const ngx_str_t,
     /// Room that the peer of the main request fills: an allocation of its own would cost as much as a cookie's look-up.
-    first_peer: UnsafeCell<MaybeUninit<FirstPeer>>,
+    pub first_peer: *mut FirstPeer,
 }
 
 impl Decided {
+    /// What the decision borrows must live as long as the main request, and so must all that is pointed to.
+    #[inline(always)]
+    fn new(
+        decision: Decision<'_>,
+        epoch: u64,
+        claims: *const ngx_str_t,
+        first_peer: *mut FirstPeer,
+    ) -> Decided {
+        let is_dealt = decision.is_dealt();
+        let Decision { release, line, reason, page, knows_user, user, bucket, remember, identity } = decision;
+        Decided {
+            release,
+            line,
+            epoch,
+            reason,
+            page,
+            is_dealt,
+            knows_user,
+            bucket,
+            visitor: user.visitor,
+            remember,
+            keep: user.keep,
+            identity,
+            counted: Cell::new(0),
+            attempts: Cell::new(ptr::null()),
+            user: ngx_str(user.id),
+            claims,
+            first_peer,
+        }
+    }
+
     /// The user id; empty where nobody knows.
     pub fn user(&self) -> &[u8] {
         // SAFETY: the id lies in the request's headers, its variables or its pool, as does this record.
@@ -72,17 +104,6 @@ impl Decided {
     pub unsafe fn set_attempts(&self, attempts: *const Attempts) {
         self.attempts.set(attempts);
     }
-
-    /// Where the first peer of the main request goes.
-    pub fn first_peer(&self) -> *mut FirstPeer {
-        self.first_peer.get().cast()
-    }
-
-    /// The value of the policy's claim variable `index`; empty without a claim.
-    pub fn claim(&self, index: usize) -> &[u8] {
-        // SAFETY: where there are claims, there is one for each variable of the policy, in memory of the request.
-        if self.claims.is_null() { &[] } else { unsafe { bytes(*self.claims.add(index)) } }
-    }
 }
 
 struct Record {
@@ -90,6 +111,23 @@ struct Record {
     /// `None` while the decision is being taken: a variable that it reads may ask for it again.
     decided: Option<Decided>,
     next: *mut Record,
+}
+
+/// What is allocated for a decision.
+struct Room {
+    record: Record,
+    first_peer: MaybeUninit<FirstPeer>,
+}
+
+impl Room {
+    /// Null when memory is short.
+    ///
+    /// # Safety
+    /// `main` must be a live main request.
+    unsafe fn allocate(main: *mut ngx_http_request_t) -> *mut Room {
+        // SAFETY: the caller's word.
+        unsafe { ngx_palloc((*main).pool, size_of::<Room>()).cast() }
+    }
 }
 
 /// The decision of a request under the policy in force where it is now, taken if it has not been.
@@ -153,40 +191,49 @@ fn take<'r>(
     newest: *mut *mut Record,
     conf: &PolicyConf,
 ) -> Option<&'r Record> {
+    // SAFETY: the main request outlives the decision; see newest.
+    unsafe {
+        let view = View::new(main);
+        let in_force = conf.shared.refreshed(&conf.policy);
+        let Some(decision) = decide_at_once(&conf.policy, &in_force, &view) else {
+            return take_by_all(main, newest, conf);
+        };
+        let room = Room::allocate(main);
+        if room.is_null() {
+            return None;
+        }
+        let (record, first_peer) = (&raw mut (*room).record, (&raw mut (*room).first_peer).cast());
+        let decided = Some(Decided::new(decision, in_force.epoch, ptr::null(), first_peer));
+        record.write(Record { policy: conf, decided, next: *newest });
+        *newest = record;
+        Some(&*record)
+    }
+}
+
+/// The same for requests of which more has to be known.
+#[inline(never)]
+fn take_by_all<'r>(
+    main: *mut ngx_http_request_t,
+    newest: *mut *mut Record,
+    conf: &PolicyConf,
+) -> Option<&'r Record> {
     // SAFETY: the main request outlives the decision. No reference to the record is held while deciding, when
     // a variable that is read may find the record and its missing decision.
     unsafe {
-        let record = ngx_palloc((*main).pool, size_of::<Record>()).cast::<Record>();
-        if record.is_null() {
+        let room = Room::allocate(main);
+        if room.is_null() {
             return None;
         }
+        let (record, first_peer) = (&raw mut (*room).record, (&raw mut (*room).first_peer).cast());
         record.write(Record { policy: conf, decided: None, next: *newest });
         *newest = record;
         let view = View::new(main).counting_in(&conf.shared);
-        let in_force = conf.shared.refreshed(&conf.policy);
-        let decision = decide(&conf.policy, &in_force, &view)?;
-        let (epoch, is_dealt) = (in_force.epoch, decision.is_dealt());
+        let in_force = conf.shared.in_force();
+        let decision = decide_by_all(&conf.policy, &in_force, &view)?;
+        let epoch = in_force.epoch;
         drop(in_force);
-        let Decision { release, line, reason, page, knows_user, user, bucket, remember, identity } = decision;
-        (*record).decided = Some(Decided {
-            release,
-            line,
-            epoch,
-            reason,
-            page,
-            is_dealt,
-            knows_user,
-            bucket,
-            visitor: user.visitor,
-            remember,
-            keep: user.keep,
-            identity,
-            counted: Cell::new(0),
-            attempts: Cell::new(ptr::null()),
-            user: ngx_str(user.id),
-            claims: view.claim_values(&conf.policy)?,
-            first_peer: UnsafeCell::new(MaybeUninit::uninit()),
-        });
+        let claims = view.claim_values(&conf.policy)?;
+        (*record).decided = Some(Decided::new(decision, epoch, claims, first_peer));
         Some(&*record)
     }
 }
@@ -218,4 +265,4 @@ unsafe extern "C" fn never(
     NGX_OK as ngx_int_t
 }
 
-const _: () = assert!(align_of::<Record>() <= NGX_ALIGNMENT);
+const _: () = assert!(align_of::<Room>() <= NGX_ALIGNMENT);

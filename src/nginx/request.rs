@@ -8,11 +8,12 @@ use nginx_sys::*;
 
 use super::ext::{bytes, pool_copy, write_log};
 use super::shared::Shared;
+use super::shim::canary_target_is_plain_path;
 use crate::claims::Claims;
 use crate::config::VariableId;
 use crate::failure::Failure;
 use crate::identity::Kind;
-use crate::inputs::{Lengths, Request};
+use crate::inputs::{HeaderName, Lengths, Request};
 use crate::policy::Policy;
 
 /// The main request of a client, for as long as a decision or a filter looks at it.
@@ -100,9 +101,40 @@ impl Request for View<'_> {
     fn for_each_header<'r>(&'r self, lengths: Lengths, mut visit: impl FnMut(&'r [u8], &'r [u8])) {
         // SAFETY: header lines live in the request's pool and buffers.
         unsafe {
-            for_each_line(&raw const (*self.main).headers_in.headers, lengths, |line| {
-                visit(bytes((*line).key), bytes((*line).value));
+            for_each_line(&raw const (*self.main).headers_in.headers, is_there, |line| {
+                if lengths.contains((*line).key.len) {
+                    visit(bytes((*line).key), bytes((*line).value));
+                }
             });
+        }
+    }
+
+    #[inline(always)]
+    fn header(&self, name: HeaderName) -> &[u8] {
+        let mut last: &[u8] = &[];
+        // SAFETY: header lines live in the request's pool and buffers. nginx hashes their names in lower case.
+        unsafe {
+            for_each_line(
+                &raw const (*self.main).headers_in.headers,
+                |hash| hash == name.hash,
+                |line| {
+                    if bytes((*line).key).eq_ignore_ascii_case(name.lower_case) {
+                        last = bytes((*line).value);
+                    }
+                },
+            );
+        }
+        last
+    }
+
+    #[inline]
+    fn plain_path(&self) -> Option<&[u8]> {
+        // SAFETY: the accessor only reads; the target lives in the request's buffers.
+        unsafe {
+            match canary_target_is_plain_path(self.main) {
+                0 => None,
+                _ => Some(bytes((*self.main).unparsed_uri)),
+            }
         }
     }
 
@@ -220,15 +252,20 @@ pub fn now() -> u64 {
     u64::try_from(seconds).unwrap_or_default()
 }
 
-/// Visits the lines of a header list whose names have these lengths, in order, less the ones that nginx or a
-/// module has deleted.
+/// Whether a line with this hash has not been deleted, by nginx or a module.
+#[inline]
+pub fn is_there(hash: ngx_uint_t) -> bool {
+    hash != 0
+}
+
+/// Visits the lines of a header list whose names have a wanted hash, in order.
 ///
 /// # Safety
 /// `list` must be a live list of ngx_table_elt_t that `visit` does not add to.
-#[inline]
+#[inline(always)]
 pub unsafe fn for_each_line(
     list: *const ngx_list_t,
-    lengths: Lengths,
+    is_wanted: impl Fn(ngx_uint_t) -> bool,
     mut visit: impl FnMut(*mut ngx_table_elt_t),
 ) {
     // SAFETY: the caller's word; each part holds nelts elements, and the last one's next is null.
@@ -238,7 +275,7 @@ pub unsafe fn for_each_line(
             let mut line = (*part).elts.cast::<ngx_table_elt_t>();
             let end = line.add((*part).nelts);
             while line < end {
-                if lengths.contains((*line).key.len) && (*line).hash != 0 {
+                if is_wanted((*line).hash) {
                     visit(line);
                 }
                 line = line.add(1);

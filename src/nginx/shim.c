@@ -28,6 +28,13 @@ canary_cache_keys(ngx_http_request_t *r)
 
 
 ngx_uint_t
+canary_target_is_plain_path(ngx_http_request_t *r)
+{
+    return !r->complex_uri && !r->quoted_uri && r->args_start == NULL;
+}
+
+
+ngx_uint_t
 canary_header_is_sent(ngx_http_request_t *r)
 {
     return r->header_sent;

@@ -18,6 +18,9 @@ ngx_uint_t canary_request_cached(ngx_http_request_t *r);
 /* the parts of the request's key in a cache: strings; NULL: it has none */
 ngx_array_t *canary_cache_keys(ngx_http_request_t *r);
 
+/* whether nginx has seen no query, code, fragment, "//" and "/." in the target */
+ngx_uint_t canary_target_is_plain_path(ngx_http_request_t *r);
+
 ngx_uint_t canary_header_is_sent(ngx_http_request_t *r);
 
 /* whether the answer that is about to begin may last long */

@@ -1,16 +1,16 @@
 //! The `$lobechat_canary_…` variables: each reads the decision, and has it taken if nothing has before.
-//! `$lobechat_canary_served` also reads what became of the request, so its value may change; bucket and user are found
-//! when asked for where a decision did not depend on them.
+//! `$lobechat_canary_served` also reads what became of the request, so its value may change; who sent the request is found
+//! when asked for where a decision did not depend on it.
 
 use nginx_sys::*;
 
 use super::conf::PolicyConf;
-use super::ext::{ngx_str, pool_copy};
+use super::ext::{bytes, ngx_str, pool_copy};
 use super::guard::guard;
 use super::record::{Decided, decision};
 use super::request::View;
 use super::upstream::answering;
-use crate::decision::identify;
+use crate::decision::{Sender, identify};
 use crate::identity::Outcome;
 
 /// A value that lives in the configuration, or was just made for a request.
@@ -21,7 +21,7 @@ enum Value<'a> {
 
 type Read = for<'a> fn(&'a PolicyConf, &'a Decided) -> Option<Value<'a>>;
 
-const VARIABLES: [(&str, Read); 7] = [
+const VARIABLES: [(&str, Read); 6] = [
     ("lobechat_canary_release", |conf, decided| {
         Some(Value::Kept(conf.policy.releases[decided.release].name.as_bytes()))
     }),
@@ -36,19 +36,14 @@ const VARIABLES: [(&str, Read); 7] = [
         decided.reason.route().map(|index| Value::Kept(&conf.policy.routes[index].text))
     }),
     ("lobechat_canary_epoch", |_, decided| Some(Value::Made(decided.epoch.to_string()))),
-    ("lobechat_canary_identity", |_, decided| {
-        decided.identity.map(|Outcome { kind, failure }| match failure {
-            None => Value::Kept(kind.name().as_bytes()),
-            Some(failure) => Value::Made(format!("{}:{}", kind.name(), failure.name())),
-        })
-    }),
 ];
 
 /// Those that depend on more than the decision.
-const OTHERS: [(&str, Get); 3] = [
+const OTHERS: [(&str, Get); 4] = [
     ("lobechat_canary_served", get_served),
     ("lobechat_canary_bucket", get_bucket),
     ("lobechat_canary_user", get_user),
+    ("lobechat_canary_identity", get_identity),
 ];
 
 type Get = extern "C" fn(*mut ngx_http_request_t, *mut ngx_http_variable_value_t, usize) -> ngx_int_t;
@@ -101,7 +96,13 @@ extern "C" fn get_claim(
 ) -> ngx_int_t {
     answer(r, v, |conf, decided| {
         let index = conf.policy.claim_variables.iter().position(|(variable, _)| variable.0 == data)?;
-        Some(Value::Kept(decided.claim(index))).filter(|_| !decided.claim(index).is_empty())
+        let claims = match decided.knows_user {
+            true => decided.claims,
+            false => asked(r, conf, |_, view| view.claim_values(&conf.policy))?,
+        };
+        // SAFETY: where there are claims, there is one for each variable of the policy, in memory of the request.
+        let claim = if claims.is_null() { &[][..] } else { unsafe { bytes(*claims.add(index)) } };
+        (!claim.is_empty()).then_some(Value::Kept(claim))
     })
 }
 
@@ -129,7 +130,7 @@ extern "C" fn get_bucket(
     answer(r, v, |conf, decided| {
         let bucket = match decided.knows_user {
             true => decided.bucket,
-            false => asked(r, conf, |_, bucket| bucket),
+            false => asked(r, conf, |sender, _| sender.bucket),
         };
         bucket.map(|bucket| Value::Made(bucket.to_string()))
     })
@@ -140,22 +141,38 @@ extern "C" fn get_user(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_val
         let pseudonym = |id: &[u8]| (!id.is_empty()).then(|| conf.policy.salt.pseudonym(id));
         let pseudonym = match decided.knows_user {
             true => pseudonym(decided.user()),
-            false => asked(r, conf, |id, _| pseudonym(id)),
+            false => asked(r, conf, |sender, _| pseudonym(sender.user.id)),
         };
         pseudonym.map(|pseudonym| Value::Made(format!("{pseudonym:016x}")))
     })
 }
 
-/// What the user's id and bucket come to, where the decision has not asked for them.
+extern "C" fn get_identity(
+    r: *mut ngx_http_request_t,
+    v: *mut ngx_http_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    answer(r, v, |conf, decided| {
+        let outcome = match decided.knows_user {
+            true => decided.identity,
+            false => asked(r, conf, |sender, _| sender.identity),
+        };
+        outcome.map(|Outcome { kind, failure }| match failure {
+            None => Value::Kept(kind.name().as_bytes()),
+            Some(failure) => Value::Made(format!("{}:{}", kind.name(), failure.name())),
+        })
+    })
+}
+
+/// What `then` makes of the sender, where the decision has not asked who that is.
 fn asked<T>(
     r: *mut ngx_http_request_t,
     conf: &PolicyConf,
-    then: impl FnOnce(&[u8], Option<u16>) -> Option<T>,
+    then: impl FnOnce(Sender<'_>, &View<'_>) -> Option<T>,
 ) -> Option<T> {
     // SAFETY: nginx passes a live request, whose main request outlives the view.
     let view = unsafe { View::new((*r).main) };
-    let (user, bucket) = identify(&conf.policy, &conf.shared.in_force(), &view)?;
-    then(user.id, bucket)
+    then(identify(&conf.policy, &conf.shared.in_force(), &view)?, &view)
 }
 
 fn answer<'a>(

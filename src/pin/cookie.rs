@@ -8,16 +8,18 @@ use std::cell::RefCell;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::cookie::CookieName;
 use crate::cookie_keys::{CookieKey, CookieKeys};
 use crate::duration::Seconds;
 use crate::generation::Generation;
-use crate::inputs::InputNames;
+use crate::inputs::{InputNames, Request};
 use crate::set_cookie;
 
 #[derive(Debug)]
 pub struct PinCookie {
     pub name: String,
     pub slot: usize,
+    alone: CookieName,
     life: Seconds,
     /// By the lines of the file.
     seals: RefCell<Box<[Seal]>>,
@@ -51,7 +53,8 @@ const DEALT: [u8; 2] = *b"os";
 
 impl PinCookie {
     pub fn new(name: String, life: Seconds, names: &mut InputNames) -> PinCookie {
-        PinCookie { slot: names.cookie(name.as_bytes()), name, life, seals: RefCell::default() }
+        let (slot, alone) = (names.cookie(name.as_bytes()), CookieName::new(&name));
+        PinCookie { name, slot, alone, life, seals: RefCell::default() }
     }
 
     /// Makes the tags of the generations that the lines of the file name. Called again when keys have changed.
@@ -63,9 +66,23 @@ impl PinCookie {
         self.seals.replace(generations.map(seal).collect());
     }
 
+    /// Looks for the cookie alone. What it finds is as `read` has it, without the time of issue.
+    #[inline(always)]
+    pub fn find<'r>(&self, request: &'r impl Request) -> Option<Pinned> {
+        let mut found = None;
+        request.for_each_cookie_line(|line| {
+            found = found.or_else(|| self.alone.find(line, |text| request.split(b';', text)));
+        });
+        self.parse(found?, false)
+    }
+
     /// `None`: there is no cookie, or nothing like one of ours. Without `with_time` the time of issue is 0.
-    #[inline]
     pub fn read(&self, value: &[u8], with_time: bool) -> Option<Pinned> {
+        self.parse(value, with_time)
+    }
+
+    #[inline(always)]
+    fn parse(&self, value: &[u8], with_time: bool) -> Option<Pinned> {
         let (generation, rest) = value.split_first_chunk::<16>()?;
         let [b'.', dealt, b'.', rest @ ..] = rest else {
             return None;
@@ -79,17 +96,16 @@ impl PinCookie {
         let seals = self.seals.borrow();
         let is_of = |seal: &Seal| u128::from_ne_bytes(seal.generation) == u128::from_ne_bytes(*generation);
         let Some(line) = seals.iter().position(is_of) else {
-            return generation.iter().all(u8::is_ascii_hexdigit).then_some(Pinned::Unknown);
+            return is_generation(generation).then_some(Pinned::Unknown);
         };
-        let is_tag = |tags: &[Tag; 2]| is_same(&tags[is_dealt], tag);
-        Some(match seals[line].tags.iter().position(is_tag) {
-            None => Pinned::Claimed { line },
-            // One that an older key has sealed is due.
-            Some(key) => {
+        for (key, tags) in seals[line].tags.iter().enumerate() {
+            if is_same(&tags[is_dealt], tag) {
+                // One that an older key has sealed is due.
                 let issued = if key == 0 && with_time { number(issued) } else { 0 };
-                Pinned::Genuine { line, is_dealt: is_dealt != 0, issued }
+                return Some(Pinned::Genuine { line, is_dealt: is_dealt != 0, issued });
             }
-        })
+        }
+        Some(Pinned::Claimed { line })
     }
 
     /// Whether a cookie has to be set again: past half its life, or from the future.
@@ -105,6 +121,11 @@ impl PinCookie {
         let (dealt, tag) = (char::from(DEALT[usize::from(is_dealt)]), String::from_utf8_lossy(&tag));
         Some(set_cookie::line(&self.name, format_args!("{text}.{dealt}.{tag}.{now}"), self.life, secure))
     }
+}
+
+#[cold]
+fn is_generation(text: &[u8; 16]) -> bool {
+    text.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Compares pieces of 96 bits as a whole: whatever time it takes, there is nothing to be guessed step by step.

@@ -6,7 +6,7 @@
 use super::{Pin, Pinned};
 use crate::in_force::InForce;
 use crate::inputs::{Inputs, Request, argument};
-use crate::navigation::PageHeaders;
+use crate::navigation::{DEPLOYMENT, PageHeaders};
 use crate::policy::Policy;
 
 /// What a request is to its page.
@@ -75,6 +75,27 @@ impl Following {
 }
 
 impl Pin {
+    /// The page of a file, where it lies at hand: the cookie is genuine, and nothing else could name another page. Otherwise
+    /// `asked` and `follow` know.
+    #[inline(always)]
+    pub fn page_at_hand(&self, request: &impl Request) -> Option<Following> {
+        let path = request.plain_path()?;
+        if !self.assets.hold(path)
+            || request.split(b'\\', path).0.len() < path.len()
+            || self.by.is_some()
+            || !request.header(DEPLOYMENT).is_empty()
+        {
+            return None;
+        }
+        match self.cookie.find(request) {
+            cookie @ Some(Pinned::Genuine { line, is_dealt, .. }) => {
+                let (part, belongs, line) = (Part::Asset, Belongs::To(line), Some(line));
+                Some(Following { part, belongs, line, is_dealt, cookie })
+            }
+            _ => None,
+        }
+    }
+
     /// What a request is, by its path and its header lines.
     #[inline]
     pub fn asked<'r>(&self, request: &'r impl Request) -> Asked<'r> {
