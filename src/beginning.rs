@@ -48,6 +48,16 @@ impl Beginning {
     }
 }
 
+/// Whether a text begins with these letters, hyphens and slashes, in any case. Of a constant length, so that the compiler
+/// compares many bytes at once; a control character may pass for a hyphen or a slash.
+#[inline(always)]
+pub fn begins<const N: usize>(text: &[u8], lower_case: &[u8; N]) -> bool {
+    let differs = |head: &[u8; N]| {
+        head.iter().zip(lower_case).fold(0, |differs, (byte, lower)| differs | ((byte | 0x20) ^ lower))
+    };
+    text.first_chunk::<N>().is_some_and(|head| differs(head) == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,15 +14,9 @@ pub trait Request {
     fn for_each_cookie_line<'r>(&'r self, visit: impl FnMut(&'r [u8]));
     /// Header lines whose names have one of these lengths, in the order received, as name and value.
     fn for_each_header<'r>(&'r self, lengths: Lengths, visit: impl FnMut(&'r [u8], &'r [u8]));
-    /// The value of the last header line of this name; empty without one.
-    fn header(&self, name: HeaderName) -> &[u8] {
-        let mut last: &[u8] = &[];
-        self.for_each_header(Lengths::of(&[name.lower_case]), |line, value| {
-            if line.eq_ignore_ascii_case(name.lower_case) {
-                last = value;
-            }
-        });
-        last
+    /// Header lines by [`header_hash`], in the order received: the quickest way to names that are known beforehand.
+    fn for_each_hashed_header<'r>(&'r self, mut visit: impl FnMut(usize, &'r [u8])) {
+        self.for_each_header(Lengths::ALL, |name, value| visit(header_hash(name), value));
     }
     /// The value of `Authorization`, of which a request has one at most (RFC 9110 section 11.6.2). The web server keeps it
     /// at hand, and a look through all header lines costs a quarter of a decision.
@@ -57,24 +51,15 @@ pub trait Request {
     fn token_refused(&self, kind: Kind, failure: Failure);
 }
 
-/// The name of a header line, with the hash by which web servers find it.
-#[derive(Clone, Copy, Debug)]
-pub struct HeaderName {
-    pub lower_case: &'static [u8],
-    /// As nginx computes it (`ngx_hash_key`).
-    pub hash: usize,
-}
-
-impl HeaderName {
-    /// Of a name in lower case that is shorter than 63 bytes.
-    pub const fn new(lower_case: &'static [u8]) -> HeaderName {
-        let (mut hash, mut at) = (0_usize, 0);
-        while at < lower_case.len() {
-            hash = hash.wrapping_mul(31).wrapping_add(lower_case[at] as usize);
-            at += 1;
-        }
-        HeaderName { lower_case, hash }
+/// nginx's hash of a header line's name in lower case (`ngx_hash_key`). Who can think of another name with the same hash can
+/// as well send the right one.
+pub const fn header_hash(name: &[u8]) -> usize {
+    let (mut hash, mut at) = (0_usize, 0);
+    while at < name.len() {
+        hash = hash.wrapping_mul(31).wrapping_add(name[at].to_ascii_lowercase() as usize);
+        at += 1;
     }
+    hash
 }
 
 /// A set of lengths; from 63 on they count as one. Spares most header lines a look at their names.

@@ -4,7 +4,8 @@
 
 use memchr::memmem;
 
-use crate::inputs::{HeaderName, Lengths, Request};
+use crate::beginning::begins;
+use crate::inputs::{Request, header_hash};
 
 /// What the header lines of a request say about the page that it belongs to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,43 +19,43 @@ pub struct PageHeaders<'r> {
     pub deployment: &'r [u8],
 }
 
-/// By which Next.js's router names its build.
-pub const DEPLOYMENT: HeaderName = HeaderName::new(b"x-deployment-id");
-const ACCEPT: Lengths = Lengths::of(&[b"accept"]);
-/// `sec-fetch-dest`, `-site` and `-user` are as long as `-mode`.
-const NAMES: Lengths = Lengths::of(&[
-    DEPLOYMENT.lower_case,
-    b"purpose",
-    b"sec-purpose",
-    b"sec-fetch-mode",
-    b"sec-fetch-storage-access",
-]);
+const MODE: usize = header_hash(b"sec-fetch-mode");
+const DEST: usize = header_hash(b"sec-fetch-dest");
+const SITE: usize = header_hash(b"sec-fetch-site");
+const USER: usize = header_hash(b"sec-fetch-user");
+const STORAGE_ACCESS: usize = header_hash(b"sec-fetch-storage-access");
+const PURPOSE: usize = header_hash(b"purpose");
+const SEC_PURPOSE: usize = header_hash(b"sec-purpose");
+const DEPLOYMENT: usize = header_hash(b"x-deployment-id");
+const ACCEPT: usize = header_hash(b"accept");
 
 impl<'r> PageHeaders<'r> {
     #[inline(never)]
     pub fn read(request: &'r impl Request) -> PageHeaders<'r> {
         let mut headers = PageHeaders::default();
-        request.for_each_header(NAMES, |name, value| match name.len() {
-            14 | 24 if begins(name, b"sec-fetch-") => {
-                headers.metadata = true;
-                if is(name, b"sec-fetch-mode") {
-                    headers.mode = Some(value);
-                } else if is(name, b"sec-fetch-dest") {
-                    headers.dest = Some(value);
-                }
+        request.for_each_hashed_header(|name, value| {
+            headers.metadata |= matches!(name, MODE | DEST | SITE | USER | STORAGE_ACCESS);
+            match name {
+                MODE => headers.mode = Some(value),
+                DEST => headers.dest = Some(value),
+                PURPOSE | SEC_PURPOSE => headers.prefetch |= begins(value, b"prefetch"),
+                DEPLOYMENT => headers.deployment = value,
+                _ => {}
             }
-            7 if is(name, b"purpose") => headers.prefetch |= begins(value, b"prefetch"),
-            11 if is(name, b"sec-purpose") => headers.prefetch |= begins(value, b"prefetch"),
-            15 if is(name, b"x-deployment-id") => headers.deployment = value,
-            _ => {}
         });
         headers
     }
 
     /// The deployment alone, for what is no navigation anyway.
-    #[inline]
+    #[inline(always)]
     pub fn read_deployment(request: &'r impl Request) -> PageHeaders<'r> {
-        PageHeaders { deployment: request.header(DEPLOYMENT), ..PageHeaders::default() }
+        let mut headers = PageHeaders::default();
+        request.for_each_hashed_header(|name, value| {
+            if name == DEPLOYMENT {
+                headers.deployment = value;
+            }
+        });
+        headers
     }
 
     /// Whether `request`, which they were read from, is a navigation that the user is waiting for, hence may set cookies.
@@ -85,25 +86,10 @@ pub fn is_navigation(request: &impl Request) -> bool {
 #[inline(never)]
 fn accepts_html(request: &impl Request) -> bool {
     let mut accepts = false;
-    request.for_each_header(ACCEPT, |name, value| {
-        accepts |= is(name, b"accept") && memmem::find(&value.to_ascii_lowercase(), b"text/html").is_some();
+    request.for_each_hashed_header(|name, value| {
+        accepts |= name == ACCEPT && memmem::find(&value.to_ascii_lowercase(), b"text/html").is_some();
     });
     accepts
-}
-
-#[inline]
-fn is<const N: usize>(name: &[u8], lower_case: &[u8; N]) -> bool {
-    name.len() == N && begins(name, lower_case)
-}
-
-/// Whether a text begins with these letters and hyphens, in any case. Of a constant length, so that the compiler compares
-/// many bytes at once; a control character may pass for a hyphen, and has no place in a name.
-#[inline(always)]
-fn begins<const N: usize>(text: &[u8], lower_case: &[u8; N]) -> bool {
-    let differs = |head: &[u8; N]| {
-        head.iter().zip(lower_case).fold(0, |differs, (byte, lower)| differs | ((byte | 0x20) ^ lower))
-    };
-    text.first_chunk::<N>().is_some_and(|head| differs(head) == 0)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The request side: any header lines, query and variables, decided by policies that read them in every way.
 //! The ids and routes found are compared with the model's.
 
-use lobechat_canary::decision::{Decision, Reason, STABLE, identify};
+use lobechat_canary::decision::{Decision, Reason, STABLE, Sender, identify};
 use lobechat_canary::percent::Percent;
 use lobechat_canary::pin::{Part, Pinned};
 use lobechat_canary::policy::Policy;
@@ -159,7 +159,11 @@ fn check_case(policy: &Policy, case: &Case, request: &PlainRequest) {
     };
     let (user, bucket) = match decision.knows_user {
         true => (User { ..decision.user }, decision.bucket),
-        false => identify(policy, &policy.declared, request).expect("enough memory"),
+        false => {
+            let Sender { user, bucket, .. } =
+                identify(policy, &policy.declared, request).expect("enough memory");
+            (user, bucket)
+        }
     };
     assert_eq!(user.id, id, "policy {}", case.name);
     assert_eq!(user.visitor, visitor, "policy {}", case.name);

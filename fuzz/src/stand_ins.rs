@@ -202,6 +202,12 @@ impl Request for PlainRequest {
         (&self.path, &self.query)
     }
 
+    fn plain_path(&self) -> Option<&[u8]> {
+        let has = |text: &[u8]| self.path.windows(text.len()).any(|part| part == text);
+        let is_plain = self.query.is_empty() && ![&b"%"[..], b"#", b"//", b"/."].into_iter().any(has);
+        is_plain.then_some(&*self.path)
+    }
+
     fn is_get(&self) -> bool {
         !self.posts
     }

@@ -16,6 +16,7 @@ use super::guard::guard;
 use super::record::{Decided, known_decision};
 use super::request::View;
 use super::upstream::{answering, is_cached, is_passed};
+use crate::beginning::begins;
 use crate::navigation::{PageHeaders, is_navigation};
 use crate::pin::Part;
 
@@ -126,11 +127,11 @@ fn is_served(r: &ngx_http_request_t, conf: &PolicyConf, line: usize) -> bool {
     is_passed(r, conf, line) && (live || is_cached(r))
 }
 
-fn has_type(r: &ngx_http_request_t, essence: &[u8]) -> bool {
+#[inline]
+fn has_type<const N: usize>(r: &ngx_http_request_t, essence: &[u8; N]) -> bool {
     // SAFETY: the type lives in the request's pool or in the configuration.
     let content_type = unsafe { bytes(r.headers_out.content_type) };
-    let (head, rest) = content_type.split_at_checked(essence.len()).unwrap_or_default();
-    head.eq_ignore_ascii_case(essence) && matches!(rest.trim_ascii_start(), [] | [b';', ..])
+    begins(content_type, essence) && matches!(content_type[N..].trim_ascii_start(), [] | [b';', ..])
 }
 
 /// Adds a line to the answer. The name is static, the value is copied.

@@ -13,7 +13,7 @@ use crate::claims::Claims;
 use crate::config::VariableId;
 use crate::failure::Failure;
 use crate::identity::Kind;
-use crate::inputs::{HeaderName, Lengths, Request};
+use crate::inputs::{Lengths, Request};
 use crate::policy::Policy;
 
 /// The main request of a client, for as long as a decision or a filter looks at it.
@@ -101,8 +101,8 @@ impl Request for View<'_> {
     fn for_each_header<'r>(&'r self, lengths: Lengths, mut visit: impl FnMut(&'r [u8], &'r [u8])) {
         // SAFETY: header lines live in the request's pool and buffers.
         unsafe {
-            for_each_line(&raw const (*self.main).headers_in.headers, is_there, |line| {
-                if lengths.contains((*line).key.len) {
+            for_each_line(&raw const (*self.main).headers_in.headers, |line| {
+                if (*line).hash != 0 && lengths.contains((*line).key.len) {
                     visit(bytes((*line).key), bytes((*line).value));
                 }
             });
@@ -110,21 +110,13 @@ impl Request for View<'_> {
     }
 
     #[inline(always)]
-    fn header(&self, name: HeaderName) -> &[u8] {
-        let mut last: &[u8] = &[];
-        // SAFETY: header lines live in the request's pool and buffers. nginx hashes their names in lower case.
+    fn for_each_hashed_header<'r>(&'r self, mut visit: impl FnMut(usize, &'r [u8])) {
+        // SAFETY: header lines live in the request's pool and buffers.
         unsafe {
-            for_each_line(
-                &raw const (*self.main).headers_in.headers,
-                |hash| hash == name.hash,
-                |line| {
-                    if bytes((*line).key).eq_ignore_ascii_case(name.lower_case) {
-                        last = bytes((*line).value);
-                    }
-                },
-            );
+            for_each_line(&raw const (*self.main).headers_in.headers, |line| {
+                visit((*line).hash, bytes((*line).value));
+            });
         }
-        last
     }
 
     #[inline]
@@ -150,6 +142,9 @@ impl Request for View<'_> {
     }
 
     fn target(&self) -> (&[u8], &[u8]) {
+        if let Some(path) = self.plain_path() {
+            return (path, &[]);
+        }
         // The request line as the client sent it: rewrites change `uri` and `args`, but not this.
         // SAFETY: it lives in the request's buffers.
         let uri = unsafe { bytes((*self.main).unparsed_uri) };
@@ -252,22 +247,12 @@ pub fn now() -> u64 {
     u64::try_from(seconds).unwrap_or_default()
 }
 
-/// Whether a line with this hash has not been deleted, by nginx or a module.
-#[inline]
-pub fn is_there(hash: ngx_uint_t) -> bool {
-    hash != 0
-}
-
-/// Visits the lines of a header list whose names have a wanted hash, in order.
+/// Visits the lines of a header list in order. One that nginx or a module has deleted has no hash.
 ///
 /// # Safety
 /// `list` must be a live list of ngx_table_elt_t that `visit` does not add to.
 #[inline(always)]
-pub unsafe fn for_each_line(
-    list: *const ngx_list_t,
-    is_wanted: impl Fn(ngx_uint_t) -> bool,
-    mut visit: impl FnMut(*mut ngx_table_elt_t),
-) {
+pub unsafe fn for_each_line(list: *const ngx_list_t, mut visit: impl FnMut(*mut ngx_table_elt_t)) {
     // SAFETY: the caller's word; each part holds nelts elements, and the last one's next is null.
     unsafe {
         let mut part = &raw const (*list).part;
@@ -275,9 +260,7 @@ pub unsafe fn for_each_line(
             let mut line = (*part).elts.cast::<ngx_table_elt_t>();
             let end = line.add((*part).nelts);
             while line < end {
-                if is_wanted((*line).hash) {
-                    visit(line);
-                }
+                visit(line);
                 line = line.add(1);
             }
             part = (*part).next;

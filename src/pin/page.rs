@@ -6,7 +6,7 @@
 use super::{Pin, Pinned};
 use crate::in_force::InForce;
 use crate::inputs::{Inputs, Request, argument};
-use crate::navigation::{DEPLOYMENT, PageHeaders};
+use crate::navigation::PageHeaders;
 use crate::policy::Policy;
 
 /// What a request is to its page.
@@ -83,7 +83,7 @@ impl Pin {
         if !self.assets.hold(path)
             || request.split(b'\\', path).0.len() < path.len()
             || self.by.is_some()
-            || !request.header(DEPLOYMENT).is_empty()
+            || !PageHeaders::read_deployment(request).deployment.is_empty()
         {
             return None;
         }

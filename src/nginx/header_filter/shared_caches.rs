@@ -5,7 +5,7 @@ use nginx_sys::*;
 
 use super::super::conf::{PolicyConf, host_of, level_of};
 use super::super::ext::{bytes, log_request, pool_copy};
-use super::super::request::{for_each_line, is_there};
+use super::super::request::for_each_line;
 use super::super::shim::canary_cache_keys;
 use super::super::upstream::{NAME, is_cached};
 use super::push_header;
@@ -16,8 +16,8 @@ pub fn keep_out(r: &mut ngx_http_request_t) -> Option<()> {
     let (mut first, mut is_one, mut is_changed) = (None, true, false);
     // SAFETY: the lines of the answer live in the request's pool; none is added here.
     unsafe {
-        for_each_line(&raw const r.headers_out.headers, is_there, |line| {
-            let key = bytes((*line).key);
+        for_each_line(&raw const r.headers_out.headers, |line| {
+            let key = if (*line).hash == 0 { &[] } else { bytes((*line).key) };
             if key.eq_ignore_ascii_case(b"Cache-Control") {
                 is_one = first.is_none();
                 first = first.or(Some(line));
@@ -54,8 +54,8 @@ fn take_directives(r: &ngx_http_request_t, first: Option<*mut ngx_table_elt_t>) 
     let mut directives = Vec::new();
     // SAFETY: as in keep_out.
     unsafe {
-        for_each_line(&raw const r.headers_out.headers, is_there, |line| {
-            if bytes((*line).key).eq_ignore_ascii_case(b"Cache-Control") {
+        for_each_line(&raw const r.headers_out.headers, |line| {
+            if (*line).hash != 0 && bytes((*line).key).eq_ignore_ascii_case(b"Cache-Control") {
                 directives.push(bytes((*line).value));
                 (*line).hash = if first == Some(line) { (*line).hash } else { 0 };
             }

@@ -212,8 +212,7 @@ impl Config {
         };
         let top = format!(
             "{}{}worker_processes {};\nerror_log @DIR@/error.log {};\n",
-            preamble_for(self.user)
-                .replace("daemon off", if self.daemon { "daemon on" } else { "daemon off" }),
+            preamble_for(self.user).replace("daemon off;", if self.daemon { DAEMON } else { "daemon off;" }),
             self.main,
             self.workers.max(1),
             self.log_level
@@ -228,6 +227,9 @@ impl Config {
         }
     }
 }
+
+/// The nginx of an upgrade gets the variables that are named here.
+const DAEMON: &str = "daemon on;\nenv ASAN_OPTIONS;";
 
 /// Puts the directory and the ports in. Takes ports from `ports` and adds those that lack.
 pub(crate) fn fill_in(text: &str, dir: &Path, ports: &mut Vec<u16>) -> String {

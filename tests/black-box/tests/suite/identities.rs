@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use black_box::token::{hs256, now};
-use black_box::{Config, Request, vectors};
+use black_box::{Config, Request, api, vectors};
 use serde_json::Value;
 
 pub const SECRET: &str = "a secret of the tests, forty-eight bytes or longer!";
@@ -126,6 +126,30 @@ fn sessions_of_better_auth_and_authjs() {
     for (line, request) in lines.iter().zip(&requests) {
         assert_identified(&nginx, request, line, line["identity"].as_str().unwrap());
     }
+}
+
+/// Its page decides for a file, but logs and header lines know who asks for it, and that is no new token.
+#[test]
+fn who_asks_for_a_file_of_a_page_is_known() {
+    let config =
+        testers("identity jwt secret=secret; cookie_key cookie.key;").file("cookie.key", &"k".repeat(32));
+    let nginx = config.server(&api::location("")).start();
+    let token = |role: &str| hs256(SECRET, &format!(r#"{{"sub":"u1","role":"{role}"}}"#));
+    let page = nginx.fetch(Request::navigation("/").bearer(&token("tester")));
+    let cookie = format!("lobechat_release={}", page.cookie("lobechat_release").unwrap());
+    let file = |token: &str| {
+        let response = nginx.fetch(Request::get("/_next/static/a.js").cookie(&*cookie).bearer(token));
+        let header = |name: &str| response.header(name).unwrap_or("-").to_owned();
+        let seen = [header("X-Reason"), header("X-Identity"), header("X-Sub"), header("X-Role")];
+        (response.text(), seen.join(" "), header("X-User"))
+    };
+    let user = page.header("X-User").unwrap().to_owned();
+    assert_eq!(file(&token("tester")), ("b".to_owned(), "pin jwt u1 tester".to_owned(), user.clone()));
+    assert_eq!(file(&token("guest")), ("b".to_owned(), "pin jwt u1 guest".to_owned(), user));
+    let forged = format!("{}x", token("tester"));
+    assert_eq!(file(&forged), ("b".to_owned(), "pin jwt:signature - -".to_owned(), "-".to_owned()));
+    let failures = api::counted(&nginx.metrics(), "identity_failures_total");
+    assert!(failures.is_empty(), "{failures:?}");
 }
 
 #[test]
