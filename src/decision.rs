@@ -73,7 +73,7 @@ pub struct Decision<'r> {
     pub identity: Option<Outcome>,
 }
 
-impl Decision<'_> {
+impl<'r> Decision<'r> {
     /// Whether the request says something of the release that the split chose: it is a page so chosen, or part of one.
     pub fn is_dealt(&self) -> bool {
         let is_dealt = match self.reason {
@@ -82,6 +82,20 @@ impl Decision<'_> {
             _ => false,
         };
         is_dealt && self.page.part != Part::Asset && !self.page.is_skew(self.line)
+    }
+
+    /// The same, with who sent the request if that was not asked. `None` when memory is short.
+    pub fn known_by(
+        self,
+        policy: &Policy,
+        in_force: &InForce,
+        request: &'r impl Request,
+    ) -> Option<Decision<'r>> {
+        if self.knows_user {
+            return Some(self);
+        }
+        let Sender { user, bucket, identity } = identify(policy, in_force, request)?;
+        Some(Decision { knows_user: true, user, bucket, identity, ..self })
     }
 }
 
@@ -102,11 +116,11 @@ pub fn decide_at_once<'r>(
     request: &'r impl Request,
 ) -> Option<Decision<'r>> {
     let pin = policy.pin.as_ref().filter(|_| only_page_matters(policy))?;
-    let page = pin.page_at_hand(request)?;
+    let page = pin.page_of_file(request)?;
     page.line.map(|line| of_page(in_force, line, page))
 }
 
-/// Whether nothing but the page matters to a file of it: no route and no user is to be remembered.
+/// Whether nothing but its page matters to a request that follows one: no route and no user is to be remembered.
 #[inline]
 fn only_page_matters(policy: &Policy) -> bool {
     policy.remember.is_none() && policy.users.keep().is_none()
@@ -119,11 +133,25 @@ pub fn decide_by_all<'r>(
     in_force: &InForce,
     request: &'r impl Request,
 ) -> Option<Decision<'r>> {
-    with_inputs(policy, request, |inputs, identity| {
-        let Some(pin) = &policy.pin else {
-            return afresh(policy, in_force, inputs, request, identity, |_| Some(Following::default()));
+    let Some(pin) = &policy.pin else {
+        return with_inputs(policy, request, |inputs, identity| {
+            afresh(policy, in_force, inputs, request, identity, |_| Some(Following::default()))
+        });
+    };
+    let asked = pin.asked(request);
+    // Who looks for tokens wants to know of bad ones.
+    if only_page_matters(policy)
+        && (policy.identities.is_empty() || asked.part == Part::Asset)
+        && let Some(page @ Following { line: Some(line), .. }) =
+            pin.proved_page(asked, |line| in_force.keeps_pages(line), request)
+    {
+        let decision = of_page(in_force, line, page);
+        return match policy.is_judged() && decision.is_dealt() {
+            true => decision.known_by(policy, in_force, request),
+            false => Some(decision),
         };
-        let asked = pin.asked(request);
+    }
+    with_inputs(policy, request, |inputs, identity| {
         let follow = |own| pin.follow(asked, (policy, in_force), inputs, request, own);
         if asked.part != Part::Asset {
             return afresh(policy, in_force, inputs, request, identity, follow);
@@ -190,7 +218,7 @@ pub struct Sender<'r> {
 }
 
 /// Who sent a request whose decision did not depend on it. `None` when memory is short.
-#[cold]
+#[inline(never)]
 pub fn identify<'r>(policy: &Policy, in_force: &InForce, request: &'r impl Request) -> Option<Sender<'r>> {
     with_inputs(policy, request, |inputs, identity| {
         let user = policy.users.identify(inputs, request, &policy.cookie_keys)?;

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use self::asked::Asked;
 use self::steps::steps;
-use crate::decision::{Decision, Sender, decide, identify};
+use crate::decision::{Decision, decide};
 use crate::identity::Outcome;
 use crate::in_force::InForce;
 use crate::inputs::Request;
@@ -64,11 +64,7 @@ pub fn explain(
     request: &impl Request,
 ) -> Option<Explanation> {
     let asked = Asked::new(request, query);
-    let mut decision = decide(policy, in_force, &asked)?;
-    if !decision.knows_user {
-        let Sender { user, bucket, identity } = identify(policy, in_force, &asked)?;
-        decision = Decision { user, bucket, identity, ..decision };
-    }
+    let decision = decide(policy, in_force, &asked)?.known_by(policy, in_force, &asked)?;
     let (line, skew) = (decision.line, decision.page.is_skew(decision.line));
     let steps = steps(policy, in_force, &asked, &decision)?;
     let Decision { release, reason, user, bucket, identity, .. } = decision;

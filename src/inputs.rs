@@ -207,13 +207,20 @@ impl<'s, 'r> Inputs<'s, 'r> {
 /// The value of a query argument, undecoded; the first of its name counts, names without regard to case
 /// (`ngx_http_arg`).
 pub fn argument<'r>(query: &'r [u8], name: &[u8]) -> &'r [u8] {
-    query
-        .split(|&b| b == b'&')
-        .find_map(|pair| {
-            let (head, tail) = pair.split_at_checked(name.len())?;
-            head.eq_ignore_ascii_case(name).then(|| tail.strip_prefix(b"=")).flatten()
-        })
-        .unwrap_or_default()
+    let mut rest = query;
+    loop {
+        let end = memchr::memchr(b'&', rest);
+        let (pair, more) = rest.split_at(end.unwrap_or(rest.len()));
+        if let Some((head, [b'=', value @ ..])) = pair.split_at_checked(name.len())
+            && head.eq_ignore_ascii_case(name)
+        {
+            return value;
+        }
+        match more {
+            [_, next @ ..] => rest = next,
+            [] => return &[],
+        }
+    }
 }
 
 #[cfg(test)]

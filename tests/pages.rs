@@ -8,7 +8,9 @@
 mod checks;
 
 use lobechat_canary::control::State;
-use lobechat_canary::decision::{Decision, Reason, STABLE, decide, decide_at_once, decide_by_all};
+use lobechat_canary::decision::{
+    Decision, Reason, STABLE, decide, decide_at_once, decide_by_all, with_inputs,
+};
 use lobechat_canary::in_force::InForce;
 use lobechat_canary::pin::{Belongs, Part, Pinned};
 use lobechat_canary::policy::Policy;
@@ -80,12 +82,13 @@ fn served(policy: &Policy, request: &PlainRequest) -> (usize, Reason) {
 
 #[test]
 fn a_file_is_decided_at_once() {
-    let policy = policy_of_files();
+    let (policy, remembering) = (policy_of_files(), policy());
     let pin = pin_cookie(&policy, CANARY, true);
     let at_once = |request: PlainRequest| {
         decide_at_once(&policy, &policy.declared, &request)
             .map(|decision| (decision.line, decision.page.is_dealt))
     };
+    assert!(decide_at_once(&remembering, &policy.declared, &script("/spa/a.js", &pin)).is_none());
     let with_old_tag = pin.replace(".s.", ".o.");
     for (path, cookie, expected) in [
         ("/_next/static/a.js", &*pin, true),
@@ -289,28 +292,35 @@ proptest! {
         }
     }
 
-    /// What is decided at once is what all of the request says.
+    /// What a cookie alone has proved is what all of the request says.
     #[test]
-    fn a_file_at_hand_is_decided_as_by_all(
-        path in select(&["/_next/static/a.js", "/_next/static/", "/spa/%5Ba", "/spa/a\\b", "/_next/static/../a", "/chat"][..]),
+    fn a_page_that_is_proved_at_once_is_the_one_that_all_says(
+        path in select(&["/_next/static/a.js", "/spa/%5Ba", "/spa/a\\b", "/_next/static/../a", "/trpc", "/login", "/a?b=1&dpl=1-0-0",
+            "/_next/static/a.js?dpl=", "/trpc?a=b"][..]),
         (before, line, is_dealt, behind) in cookies(), name in select(&["lobechat_release=", "LOBECHAT_Release = "][..]),
-        cut in 0..80_usize, headers in proptest::collection::vec(select(&[
+        cut in 20..80_usize, headers in proptest::collection::vec(select(&[
             ("x-deployment-id", "1-1-0"), ("X-Deployment-ID", ""), ("x-build", "stable"), ("Sec-Purpose", "prefetch"),
-        ][..]), 0..2), shut in select(&[State::Up, State::Drain, State::Down][..]),
+        ][..]), 0..2), shut in select(&[State::Up, State::Drain, State::Down][..]), own in 0..5_usize,
     ) {
-        let remembering = policy();
         let policy = policy_of_files();
         let pin = pin_cookie(&policy, line, is_dealt);
         let value = pin.strip_prefix("lobechat_release=").unwrap();
-        let value = &value[..value.len().min(cut.max(1))];
-        let request = script(path, &format!("{before}{name}{value}{behind}"));
+        let request = script(path, &format!("{before}{name}{}{behind}", &value[..value.len().min(cut)]));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(name, *value));
         let in_force = with_state(&policy, line, if line == STABLE { State::Up } else { shut });
-        prop_assert!(decide_at_once(&remembering, &in_force, &request).is_none());
-        let Some(at_once) = decide_at_once(&policy, &in_force, &request) else {
+        let by_all = decide_by_all(&policy, &in_force, &request).unwrap();
+        if let Some(at_once) = decide_at_once(&policy, &in_force, &request) {
+            prop_assert_eq!(format!("{at_once:?}"), format!("{by_all:?}"));
+        }
+        let pin = policy.pin.as_ref().unwrap();
+        let asked = pin.asked(&request);
+        let Some(proved) = pin.proved_page(asked, |line| in_force.keeps_pages(line), &request) else {
             return Ok(());
         };
-        let by_all = decide_by_all(&policy, &in_force, &request).unwrap();
-        prop_assert_eq!(format!("{at_once:?}"), format!("{by_all:?}"));
+        let followed = with_inputs(&policy, &request, |inputs, _| {
+            pin.follow(asked, (&policy, &in_force), inputs, &request, Some(own).filter(|own| *own < 4))
+        });
+        prop_assert_eq!(Some(proved), followed);
+        prop_assert_eq!(proved, by_all.page);
     }
 }

@@ -75,22 +75,38 @@ impl Following {
 }
 
 impl Pin {
-    /// The page of a file, where it lies at hand: the cookie is genuine, and nothing else could name another page. Otherwise
-    /// `asked` and `follow` know.
+    /// The page of a file whose path is plain, where only the cookie says what that is, and proves it. Otherwise `asked`
+    /// knows more.
     #[inline(always)]
-    pub fn page_at_hand(&self, request: &impl Request) -> Option<Following> {
+    pub fn page_of_file(&self, request: &impl Request) -> Option<Following> {
         let path = request.plain_path()?;
-        if !self.assets.hold(path)
-            || request.split(b'\\', path).0.len() < path.len()
+        let is_file = self.assets.hold(path) && request.split(b'\\', path).0.len() == path.len();
+        let asked =
+            || Asked { part: Part::Asset, query: &[], headers: PageHeaders::read_deployment(request) };
+        if is_file { self.proved_page(asked(), |_| true, request) } else { None }
+    }
+
+    /// The page of a request, where only the cookie says what that is, and proves it. Otherwise `follow` weighs what there
+    /// is.
+    #[inline(always)]
+    pub fn proved_page(
+        &self,
+        Asked { part, query, headers }: Asked<'_>,
+        keeps_pages: impl Fn(usize) -> bool,
+        request: &impl Request,
+    ) -> Option<Following> {
+        if part.is_navigation()
             || self.by.is_some()
-            || !PageHeaders::read_deployment(request).deployment.is_empty()
+            || !headers.deployment.is_empty()
+            || !query.is_empty() && !argument(query, b"dpl").is_empty()
         {
             return None;
         }
         match self.cookie.find(request) {
-            cookie @ Some(Pinned::Genuine { line, is_dealt, .. }) => {
-                let (part, belongs, line) = (Part::Asset, Belongs::To(line), Some(line));
-                Some(Following { part, belongs, line, is_dealt, cookie })
+            cookie @ Some(Pinned::Genuine { line, is_dealt, .. })
+                if part == Part::Asset || keeps_pages(line) =>
+            {
+                Some(Following { part, belongs: Belongs::To(line), line: Some(line), is_dealt, cookie })
             }
             _ => None,
         }
