@@ -87,8 +87,8 @@ def measure_instructions(options, setting, report):
     report.section("Instructions",
                    "User space, one process, keepalive on both sides, after warm-up; callgrind counts them.",
                    "As many calls of malloc() as plain nginx makes count as much as there: it is chance what they take.",
-                   f"Requests are for a script of a page, with {len(traffic.BROWSER)} browser headers and a cookie header: 40 bytes"
-                   " and the page's pin (short), or 2 KB with both (bare: short, but one header).")
+                   f"Each request by itself (pin off): {len(traffic.BROWSER)} browser headers and a cookie header of 40 bytes or"
+                   " 2 KB (bare: 40 bytes, but one header).")
     rows = [*wanted, *others] if options.quick else [*wanted, *scenarios.MORE, *others]
     counts = instructions.count_all(rows, shapes, setting)
     report.instructions(rows, shapes, counts)
@@ -97,20 +97,27 @@ def measure_instructions(options, setting, report):
         print(f"not measured: {line}")
     spread = max(count.spread for scenario in wanted for count in counts[scenario.key].values())
     print(f"In plain nginx and the module, {instructions.SLICE} requests differ from the next by {spread:.0f} at most.")
+    visits = traffic.pick("file", "file-2k", "api", "page")
+    pages = instructions.count_all(scenarios.OF_PAGES, visits, setting)
+    report.section("Pages", "What a browser asks for that has a page and its pin, beside a cookie header of 40 bytes: a file of"
+                   " it, a call of its API, the page again.")
+    report.instructions(scenarios.OF_PAGES, visits, pages)
     if not options.quick:
-        pages, visits = [scenarios.PLAIN, scenarios.BUDGET], traffic.pick("page")
-        report.section("Pages", "A navigation: the answer is a page, and the browser has its pin.")
-        report.instructions(pages, visits, instructions.count_all(pages, visits, setting))
         visitors, visits = [scenarios.PLAIN, scenarios.VISITOR], traffic.pick("visitor", "first")
         report.section("Visitors", "A navigation with visitor and pin, and a first visit, which is given both.")
         report.instructions(visitors, visits, instructions.count_all(visitors, visits, setting))
     if options.profile:
-        for scenario in wanted:
-            for key, shape in traffic.pick("40", "2k").items() if scenario.budget else ():
-                mine, plain = counts[scenario.key][key], counts["plain"][key]
-                title = f"Where it goes: {scenario.title}, {shape.title} cookie"
-                report.section(f"{title}, {more(mine, plain):+.0f} instructions")
-                hotspots.show(mine, plain, setting.module)
+        profile([scenario for scenario in wanted if scenario.budget], traffic.pick("40", "2k"), counts, setting, report)
+        profile(scenarios.OF_PAGES[1:], visits, pages, setting, report)
+
+
+def profile(rows, shapes, counts, setting, report):
+    for scenario in rows:
+        for key, shape in shapes.items():
+            mine, plain = counts[scenario.key][key], counts["plain"][key]
+            title = f"Where it goes: {scenario.title}, {shape.title}"
+            report.section(f"{title}, {more(mine, plain):+.0f} instructions")
+            hotspots.show(mine, plain, setting.module)
 
 
 def measure_growth(setting, report):
@@ -134,6 +141,9 @@ def measure_cpu(options, setting, report, rounds):
                    f" interval. Load average now: {os.getloadavg()[0]:.1f}.")
     costs = cpu.compare(wanted, shapes, setting, rounds, 4000)
     report.cpu(wanted, shapes, costs)
+    visits = traffic.pick("file", "api")
+    report.section("CPU time of pages", "As above; a browser that has a page and its pin.")
+    report.cpu(scenarios.OF_PAGES, visits, cpu.compare(scenarios.OF_PAGES, visits, setting, rounds, 4000))
 
 
 def run(options, setting, report):

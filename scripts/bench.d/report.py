@@ -71,9 +71,9 @@ class Report:
             return ""
         words, limit = [], scenario.budget.instructions
         for key, shape in shapes.items():
-            if key in counts[scenario.key] and key != "bare":
+            if key in counts[scenario.key] and shape.budgeted:
                 extra = more(counts[scenario.key][key], counts[base][key])
-                what = f"instructions, {scenario.title}, {shape.title} cookie"
+                what = f"instructions, {scenario.title}, {shape.title}"
                 words.append(self.verdict(what, f"{extra:+.0f}", f"+{limit}", extra <= limit))
         return f"+{limit} {'OVER' if 'OVER' in words else words[0]}"
 

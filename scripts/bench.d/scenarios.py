@@ -65,15 +65,15 @@ def _upstream(name, port):
     return f"upstream {name} {{ server 127.0.0.1:{port}; keepalive 32; {FOR_EVER} }}\n"
 
 
-def policy(*lines, name="", users="user cookie:uid;"):
+def policy(*lines, name="", users="user cookie:uid;", pin=False):
     """The block of a policy with two releases, 90 to 10."""
-    key = () if any("cookie_key" in line for line in lines) else (f"cookie_key {pins.FILE};",)
-    text = "\n".join((*key, "release stable lobe_a version=1.0.0;", "release canary lobe_b version=1.1.0 weight=10%;", users, *lines))
+    pinning = f"pin on; cookie_key {pins.FILE};" if pin else "pin off;"
+    text = "\n".join((pinning, "release stable lobe_a version=1.0.0;", "release canary lobe_b version=1.1.0 weight=10%;", users, *lines))
     return f"lobechat_canary {name} {{ {text} }}"
 
 
-def routed(key, title, *lines, **rest):
-    return Scenario(key, title, location=policy(*lines), target="http://lobechat_canary", module=True, **rest)
+def routed(key, title, *lines, pin=False, **rest):
+    return Scenario(key, title, location=policy(*lines, pin=pin), target="http://lobechat_canary", module=True, **rest)
 
 
 def mapped(key, title, *lines):
@@ -102,13 +102,16 @@ PLAIN = Scenario("plain", "plain proxy_pass")
 LOADED = Scenario("loaded", "plain, module loaded", module=True)
 MAP = mapped("map", "map + split_clients", "stable lobe_a;", "canary lobe_b;")
 HASH = routed("hash", "module: user split")
-BUDGET = routed("route", "module: cookie route + user split + pin", EXACT[1], budget=ROUTE)
-JUDGED = routed("judged", "module: the same, judged", EXACT[1], "rollback on;", budget=ROUTE,
-                http="lobechat_canary_zone lobechat_canary:1m state=off;")
+BUDGET = routed("route", "module: cookie route + user split", EXACT[1], budget=ROUTE)
+JUDGE = {"http": "lobechat_canary_zone lobechat_canary:1m state=off;"}
+JUDGED = routed("judged", "module: the same, judged", EXACT[1], "rollback on;", budget=ROUTE, **JUDGE)
+PINNED = routed("pin", "module: cookie route + user split + pin", EXACT[1], pin=True, budget=ROUTE)
+PINNED_JUDGED = routed("pin-judged", PINNED.title + ", judged", EXACT[1], "rollback on;", pin=True, budget=ROUTE, **JUDGE)
 TWO = routed("two", "module: two cookie routes + user split", *EXACT)
 
 MAIN = (PLAIN, LOADED, MAP, HASH, BUDGET, JUDGED, TWO, routed("ten", "module: ten routes that miss", *TEN))
 QUICK = (PLAIN, MAP, HASH, BUDGET, JUDGED)
+OF_PAGES = (PLAIN, PINNED, PINNED_JUDGED)
 
 # Not in the table of the budgets: what else a policy may be asked to do, in a row each.
 HEADERS = """
@@ -127,7 +130,7 @@ MORE = (
             location=policy(*EXACT) + HEADERS),
 )
 # For navigations that get text/html, which is where cookies are set.
-VISITOR = replace(HASH, key="visitor", title="module: split by visitor cookie", location=policy(users="user visitor;"))
+VISITOR = replace(HASH, key="visitor", title="module: split by visitor cookie", location=policy(users="user visitor;", pin=True))
 
 
 def growth():

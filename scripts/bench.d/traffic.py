@@ -33,7 +33,10 @@ BROWSER = (
     ("Sec-Fetch-Site", "same-origin"),
     ("Priority", "u=2"),
 )
+# And with a call of that page's API.
+DATA = tuple({"Sec-Fetch-Dest": (n, "empty"), "Sec-Fetch-Mode": (n, "cors")}.get(n, (n, v)) for n, v in BROWSER)
 PAGE, SCRIPT = "/chat", "/_next/static/chunks/4bd1b696-0a1b2c3d4e5f6a7b.js"
+API = "/trpc/lambda/user.getUserState?batch=1&input=%7B%220%22%3A%7B%22json%22%3Anull%7D%7D"
 # A user whom every scenario sends to stable, whatever its hash: so all of them do the same work afterwards.
 USER = "release_channel=beta; uid=user-0000000-7"
 # Real session cookies come before the ones an operator adds.
@@ -51,6 +54,7 @@ class Shape:
     tokens: tuple = ()  # each request bears the next of these
     release: str = "stable"  # which has to answer
     path: str = SCRIPT
+    budgeted: bool = True
 
     def lines(self, token=None):
         """Its headers; without `token` those of the first request."""
@@ -70,20 +74,24 @@ class Shape:
 PINNED = f"{USER}; {pins.COOKIE}"
 
 
-def _long_cookie():
-    room = 2048 - len(PINNED) - 2
-    return f"{SESSION[:room]}; {PINNED}"
+def _long(cookie):
+    return f"{SESSION[: 2048 - len(cookie) - 2]}; {cookie}"
 
 
 SHAPES = {
-    "bare": Shape("bare", PINNED, (("User-Agent", "h2load nghttp2/1.52.0"),)),
-    "40": Shape("short", PINNED),
-    "2k": Shape("2 KB", _long_cookie()),
-    "page": Shape("page", PINNED, NAVIGATION, path=PAGE),
+    "bare": Shape("bare", USER, (("User-Agent", "h2load nghttp2/1.52.0"),), budgeted=False),
+    "40": Shape("40 B", USER),
+    "2k": Shape("2 KB", _long(USER)),
+    # With the pin of the page.
+    "file": Shape("file", PINNED),
+    "file-2k": Shape("file, 2 KB", _long(PINNED)),
+    "api": Shape("API call", PINNED, DATA, path=API, budgeted=False),
+    "page": Shape("page", PINNED, NAVIGATION, path=PAGE, budgeted=False),
     "first": Shape("first visit", USER, NAVIGATION, path=PAGE),
     "visitor": Shape("known", f"{VISITOR}{int(time.time()) // 86400}; {pins.COOKIE}", NAVIGATION, path=PAGE),
 }
-assert len(USER) == 40 and len(SHAPES["2k"].cookie) == 2048 and len(BROWSER) == len(NAVIGATION) == 9
+assert len(USER) == 40 and len(BROWSER) == len(NAVIGATION) == 9
+assert len(SHAPES["2k"].cookie) == len(SHAPES["file-2k"].cookie) == 2048
 
 
 def pick(*keys):
@@ -98,7 +106,7 @@ def backend(nginx, cpu=None):
 
     def render(ports, _):
         stable, canary, status = ports
-        answer = "default_type text/html; location / {{ return 200 {0}; }} location /_next/ {{ default_type text/javascript; return 200 {0}; }}"
+        answer = "default_type text/html; location / {{ return 200 {0}; }} location /_next/ {{ default_type text/javascript; return 200 {0}; }} location /trpc/ {{ default_type application/json; return 200 {0}; }}"
         return f"""
             daemon off; master_process off; pid nginx.pid; error_log stderr warn;
             events {{ worker_connections 1024; }}
