@@ -8,7 +8,7 @@ use crate::claims::Claims;
 use crate::identity::{self, Outcome};
 use crate::in_force::InForce;
 use crate::inputs::{Inputs, Request};
-use crate::pin::{Following, Part};
+use crate::pin::{Following, Part, Pin};
 use crate::policy::Policy;
 use crate::user::User;
 
@@ -101,9 +101,10 @@ impl<'r> Decision<'r> {
 
 /// Decides `request` by `policy`, as it stands. `None` when memory is short.
 pub fn decide<'r>(policy: &Policy, in_force: &InForce, request: &'r impl Request) -> Option<Decision<'r>> {
-    match decide_at_once(policy, in_force, request) {
-        Some(decision) => Some(decision),
-        None => decide_by_all(policy, in_force, request),
+    match (decide_at_once(policy, in_force, request), &policy.pin) {
+        (Some(decision), _) => Some(decision),
+        (None, Some(pin)) => decide_pinned(policy, pin, in_force, request),
+        (None, None) => decide_unpinned(policy, in_force, request),
     }
 }
 
@@ -126,18 +127,26 @@ fn only_page_matters(policy: &Policy) -> bool {
     policy.remember.is_none() && policy.users.keep().is_none()
 }
 
-/// Decides whatever [`decide_at_once`] does not. `None` when memory is short.
-#[inline]
-pub fn decide_by_all<'r>(
+/// Decides a request of a policy that pins no pages. `None` when memory is short.
+#[inline(always)]
+pub fn decide_unpinned<'r>(
     policy: &Policy,
     in_force: &InForce,
     request: &'r impl Request,
 ) -> Option<Decision<'r>> {
-    let Some(pin) = &policy.pin else {
-        return with_inputs(policy, request, |inputs, identity| {
-            afresh(policy, in_force, inputs, request, identity, |_| Some(Following::default()))
-        });
-    };
+    with_inputs(policy, request, |inputs, identity| {
+        afresh(policy, in_force, inputs, request, identity, |_| Some(Following::default()))
+    })
+}
+
+/// Decides what [`decide_at_once`] does not, of a policy that has this pin. `None` when memory is short.
+#[inline(always)]
+pub fn decide_pinned<'r>(
+    policy: &Policy,
+    pin: &Pin,
+    in_force: &InForce,
+    request: &'r impl Request,
+) -> Option<Decision<'r>> {
     let asked = pin.asked(request);
     // Who looks for tokens wants to know of bad ones.
     if only_page_matters(policy)
@@ -153,14 +162,12 @@ pub fn decide_by_all<'r>(
     }
     with_inputs(policy, request, |inputs, identity| {
         let follow = |own| pin.follow(asked, (policy, in_force), inputs, request, own);
-        if asked.part != Part::Asset {
-            return afresh(policy, in_force, inputs, request, identity, follow);
-        }
-        match follow(None)? {
-            page @ Following { line: Some(line), .. } if only_page_matters(policy) => {
+        let of_file = if asked.part == Part::Asset { Some(follow(None)?) } else { None };
+        match of_file {
+            Some(page @ Following { line: Some(line), .. }) if only_page_matters(policy) => {
                 Some(of_page(in_force, line, page))
             }
-            page => afresh(policy, in_force, inputs, request, identity, |_| Some(page)),
+            _ => afresh(policy, in_force, inputs, request, identity, |own| of_file.or_else(|| follow(own))),
         }
     })
 }

@@ -118,7 +118,7 @@ impl InputNames {
 
     /// Reads the named cookies and headers of one request into `slots`, which are `count` empty ones. `None` when
     /// memory is short.
-    #[inline]
+    #[inline(always)]
     pub fn read<'s, 'r>(
         &self,
         request: &'r impl Request,

@@ -9,7 +9,7 @@ mod checks;
 
 use lobechat_canary::control::State;
 use lobechat_canary::decision::{
-    Decision, Reason, STABLE, decide, decide_at_once, decide_by_all, with_inputs,
+    Decision, Reason, STABLE, decide, decide_at_once, decide_pinned, with_inputs,
 };
 use lobechat_canary::in_force::InForce;
 use lobechat_canary::pin::{Belongs, Part, Pinned};
@@ -308,11 +308,11 @@ proptest! {
         let request = script(path, &format!("{before}{name}{}{behind}", &value[..value.len().min(cut)]));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(name, *value));
         let in_force = with_state(&policy, line, if line == STABLE { State::Up } else { shut });
-        let by_all = decide_by_all(&policy, &in_force, &request).unwrap();
+        let pin = policy.pin.as_ref().unwrap();
+        let by_all = decide_pinned(&policy, pin, &in_force, &request).unwrap();
         if let Some(at_once) = decide_at_once(&policy, &in_force, &request) {
             prop_assert_eq!(format!("{at_once:?}"), format!("{by_all:?}"));
         }
-        let pin = policy.pin.as_ref().unwrap();
         let asked = pin.asked(&request);
         let Some(proved) = pin.proved_page(asked, |line| in_force.keeps_pages(line), &request) else {
             return Ok(());

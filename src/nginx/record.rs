@@ -15,9 +15,11 @@ use super::ext::{bytes, ngx_str};
 use super::peer::FirstPeer;
 use super::request::View;
 use crate::attempts::Attempts;
-use crate::decision::{Decision, Reason, decide_at_once, decide_by_all};
+use crate::decision::{Decision, Reason, decide_at_once, decide_pinned, decide_unpinned};
 use crate::identity::Outcome;
-use crate::pin::Following;
+use crate::in_force::InForce;
+use crate::pin::{Following, Pin};
+use crate::policy::Policy;
 use crate::user::Visitor;
 
 /// A decision, free of borrows: `user` lies in memory of the request.
@@ -196,7 +198,10 @@ fn take<'r>(
         let view = View::new(main);
         let in_force = conf.shared.refreshed(&conf.policy);
         let Some(decision) = decide_at_once(&conf.policy, &in_force, &view) else {
-            return take_by_all(main, newest, conf);
+            return match &conf.policy.pin {
+                None => take_unpinned(main, newest, conf),
+                Some(pin) => take_pinned(main, newest, conf, pin),
+            };
         };
         let room = Room::allocate(main);
         if room.is_null() {
@@ -212,10 +217,31 @@ fn take<'r>(
 
 /// The same for requests of which more has to be known.
 #[inline(never)]
-fn take_by_all<'r>(
+fn take_pinned<'r>(
     main: *mut ngx_http_request_t,
     newest: *mut *mut Record,
     conf: &PolicyConf,
+    pin: &Pin,
+) -> Option<&'r Record> {
+    take_by(main, newest, conf, |policy, in_force, view| decide_pinned(policy, pin, in_force, view))
+}
+
+/// Kept apart, as less has to be kept at hand.
+#[inline(never)]
+fn take_unpinned<'r>(
+    main: *mut ngx_http_request_t,
+    newest: *mut *mut Record,
+    conf: &PolicyConf,
+) -> Option<&'r Record> {
+    take_by(main, newest, conf, |policy, in_force, view| decide_unpinned(policy, in_force, view))
+}
+
+#[inline(always)]
+fn take_by<'r>(
+    main: *mut ngx_http_request_t,
+    newest: *mut *mut Record,
+    conf: &PolicyConf,
+    decide: impl for<'v> Fn(&Policy, &InForce, &'v View<'v>) -> Option<Decision<'v>>,
 ) -> Option<&'r Record> {
     // SAFETY: the main request outlives the decision. No reference to the record is held while deciding, when
     // a variable that is read may find the record and its missing decision.
@@ -229,7 +255,7 @@ fn take_by_all<'r>(
         *newest = record;
         let view = View::new(main).counting_in(&conf.shared);
         let in_force = conf.shared.in_force();
-        let decision = decide_by_all(&conf.policy, &in_force, &view)?;
+        let decision = decide(&conf.policy, &in_force, &view)?;
         let epoch = in_force.epoch;
         drop(in_force);
         let claims = view.claim_values(&conf.policy)?;
