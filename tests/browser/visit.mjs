@@ -68,6 +68,12 @@ export class Visit {
     return this.app.buildOf(await response.text());
   }
 
+  /** Loads a page that is left before it is there; returns the build that made it. */
+  async pass(path = this.app.home) {
+    const response = await this.page.goto(new URL(path, this.base).href, { waitUntil: "commit" });
+    return this.app.buildOf(await response.text());
+  }
+
   /** The reload button, with the cache passed by (`hard`) or not. */
   async again({ hard = false } = {}) {
     await this.cdp.send("Network.setCacheDisabled", { cacheDisabled: hard });
