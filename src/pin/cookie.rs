@@ -68,7 +68,7 @@ impl PinCookie {
 
     /// Looks for the cookie alone. What it finds is as `read` has it, without the time of issue.
     #[inline(always)]
-    pub fn find<'r>(&self, request: &'r impl Request) -> Option<Pinned> {
+    pub fn find(&self, request: &impl Request) -> Option<Pinned> {
         let mut found = None;
         request.for_each_cookie_line(|line| {
             found = found.or_else(|| self.alone.find(line, |text| request.split(b';', text)));

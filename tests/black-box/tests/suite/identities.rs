@@ -132,7 +132,7 @@ fn sessions_of_better_auth_and_authjs() {
 #[test]
 fn who_asks_for_a_file_of_a_page_is_known() {
     let config =
-        testers("identity jwt secret=secret; cookie_key cookie.key;").file("cookie.key", &"k".repeat(32));
+        testers("identity jwt secret=secret; cookie_key cookie.key;").file("cookie.key", "k".repeat(32));
     let nginx = config.server(&api::location("")).start();
     let token = |role: &str| hs256(SECRET, &format!(r#"{{"sub":"u1","role":"{role}"}}"#));
     let page = nginx.fetch(Request::navigation("/").bearer(&token("tester")));
