@@ -67,13 +67,18 @@ pub struct Decision<'r> {
     pub line: usize,
     pub reason: Reason,
     pub page: Following,
-    /// Whether it was asked who sent the request. If not, there is no user, bucket and identity here: see [`identify`].
-    pub knows_user: bool,
+    /// Whether the answer has to carry a cookie that remembers the route.
+    pub remember: bool,
+    /// `None`: the decision did not depend on it. See [`identify`].
+    pub sender: Option<Sender<'r>>,
+}
+
+/// Who sent a request.
+#[derive(Debug, Default)]
+pub struct Sender<'r> {
     pub user: User<'r>,
     /// The user's native bucket, 0 to 9999; none without a user.
     pub bucket: Option<u16>,
-    /// Whether the answer has to carry a cookie that remembers the route.
-    pub remember: bool,
     pub identity: Option<Outcome>,
 }
 
@@ -87,23 +92,10 @@ impl<'r> Decision<'r> {
         };
         is_dealt && self.page.part != Part::Asset && !self.page.is_skew(self.line)
     }
-
-    /// The same, with who sent the request if that was not asked. `None` when memory is short.
-    pub fn known_by(
-        self,
-        policy: &Policy,
-        in_force: &InForce,
-        request: &'r impl Request,
-    ) -> Option<Decision<'r>> {
-        if self.knows_user {
-            return Some(self);
-        }
-        let Sender { user, bucket, identity } = identify(policy, in_force, request)?;
-        Some(Decision { knows_user: true, user, bucket, identity, ..self })
-    }
 }
 
-/// Decides `request` by `policy`, as it stands. `None` when memory is short.
+/// Decides `request` by `policy`, as it stands, for who explains it and for tests: the glue does the same, with
+/// allocations between. `None` when memory is short.
 pub fn decide<'r>(policy: &Policy, in_force: &InForce, request: &'r impl Request) -> Option<Decision<'r>> {
     match (decide_at_once(policy, in_force, request), &policy.pin) {
         (Some(decision), _) => Some(decision),
@@ -156,16 +148,8 @@ fn afresh<'r>(
         },
     };
     let line = page.line.unwrap_or_else(|| in_force.line_of(release));
-    let (knows_user, bucket) = (true, place.map(|(bucket, _)| bucket));
-    Some(Decision { release, line, reason, page, knows_user, user, bucket, remember, identity })
-}
-
-/// What a decision says of the user.
-#[derive(Debug)]
-pub struct Sender<'r> {
-    pub user: User<'r>,
-    pub bucket: Option<u16>,
-    pub identity: Option<Outcome>,
+    let sender = Some(Sender { user, bucket: place.map(|(bucket, _)| bucket), identity });
+    Some(Decision { release, line, reason, page, remember, sender })
 }
 
 /// Who sent a request whose decision did not depend on it. `None` when memory is short.
@@ -191,18 +175,29 @@ pub fn with_inputs<'r, T>(
     request: &'r impl Request,
     then: impl FnOnce(Inputs<'_, 'r>, Option<Outcome>) -> Option<T>,
 ) -> Option<T> {
+    with_plain_inputs(policy, request, |inputs| {
+        let (claims, identity) = match &*policy.identities {
+            [] => (None, None),
+            _ => identified(policy, inputs, request)?,
+        };
+        then(inputs.with(claims), identity)
+    })
+}
+
+/// The same without claims.
+#[inline(always)]
+fn with_plain_inputs<'r, T>(
+    policy: &Policy,
+    request: &'r impl Request,
+    then: impl FnOnce(Inputs<'_, 'r>) -> Option<T>,
+) -> Option<T> {
     // On the stack, unless a policy reads an unusual number of names.
     let (mut few, mut many) = ([None; 8], None);
     let slots = match few.get_mut(..policy.names.count()) {
         Some(few) => few,
         None => many.insert(empty_slots(policy.names.count())?),
     };
-    let inputs = policy.names.read(request, slots)?;
-    let (claims, identity) = match &*policy.identities {
-        [] => (None, None),
-        _ => identified(policy, inputs, request)?,
-    };
-    then(inputs.with(claims), identity)
+    then(policy.names.read(request, slots)?)
 }
 
 /// The claims of whoever sent the request, and where they come from or why there are none. Kept apart, so that policies

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use self::asked::Asked;
 use self::steps::steps;
-use crate::decision::{Decision, decide};
+use crate::decision::{Decision, Sender, decide, identify};
 use crate::identity::Outcome;
 use crate::in_force::InForce;
 use crate::inputs::Request;
@@ -64,10 +64,15 @@ pub fn explain(
     request: &impl Request,
 ) -> Option<Explanation> {
     let asked = Asked::new(request, query);
-    let decision = decide(policy, in_force, &asked)?.known_by(policy, in_force, &asked)?;
+    let mut decision = decide(policy, in_force, &asked)?;
+    let sender = match decision.sender.take() {
+        Some(sender) => sender,
+        None => identify(policy, in_force, &asked)?,
+    };
     let (line, skew) = (decision.line, decision.page.is_skew(decision.line));
-    let steps = steps(policy, in_force, &asked, &decision)?;
-    let Decision { release, reason, user, bucket, identity, .. } = decision;
+    let steps = steps(policy, in_force, &asked, &decision, &sender)?;
+    let Decision { release, reason, .. } = decision;
+    let Sender { user, bucket, identity } = sender;
     let rule = reason.route().and_then(|index| policy.routes.get(index)).map(|route| text(&route.text));
     Some(Explanation {
         policy: policy.name.clone(),

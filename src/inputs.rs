@@ -51,8 +51,9 @@ pub trait Request {
     fn token_refused(&self, kind: Kind, failure: Failure);
 }
 
-/// nginx's hash of a header line's name in lower case (`ngx_hash_key`). Who can think of another name with the same hash can
-/// as well send the right one.
+/// nginx's hash of a header line's name in lower case (`ngx_hash_key`). Who can think of another name with the same hash
+/// can as well send the right one, so it is for names that give no rights. With `ignore_invalid_headers off` characters
+/// that no name may have are left out.
 pub const fn header_hash(name: &[u8]) -> usize {
     let (mut hash, mut at) = (0_usize, 0);
     while at < name.len() {
@@ -68,16 +69,6 @@ pub struct Lengths(u64);
 
 impl Lengths {
     pub const ALL: Lengths = Lengths(u64::MAX);
-
-    /// Of names shorter than 63 bytes.
-    pub const fn of(names: &[&[u8]]) -> Lengths {
-        let (mut lengths, mut at) = (Lengths(0), 0);
-        while at < names.len() {
-            lengths.0 |= 1 << names[at].len();
-            at += 1;
-        }
-        lengths
-    }
 
     fn insert(&mut self, length: usize) {
         self.0 |= 1 << length.min(63);

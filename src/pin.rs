@@ -6,7 +6,7 @@ mod cookie;
 mod page;
 
 pub use self::cookie::{PinCookie, Pinned};
-pub use self::page::{Belongs, Following, Part};
+pub use self::page::{Asked, Belongs, Following, Part};
 
 use crate::beginning::Beginning;
 use crate::config::{Environment, arity, quote};
@@ -67,6 +67,13 @@ impl Pin {
             follow: follow.map_or_else(|| Prefixes::parse(FOLLOW), Ok)?,
             by,
         }))
+    }
+}
+
+impl Pin {
+    /// Whether a verified claim may name the page.
+    pub fn reads_claims(&self) -> bool {
+        matches!(self.by, Some(Source::Claim(_)))
     }
 }
 

@@ -41,7 +41,7 @@ fn policy(keys: &[(&str, &str)], lines: &str) -> Result<Policy, ConfigError> {
 /// `None` for no token.
 fn identify(policy: &Policy, request: &PlainRequest) -> Option<Result<Vec<String>, &'static str>> {
     let decision = decide(policy, &policy.declared, request).unwrap();
-    let outcome = decision.identity?;
+    let outcome = decision.sender?.identity?;
     let claims = request.last_claims().filter(|_| outcome.failure.is_none());
     Some(match (outcome.failure, claims) {
         (None, Some(claims)) => {

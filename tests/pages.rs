@@ -7,10 +7,11 @@
 #[path = "../fuzz/src/lib.rs"]
 mod checks;
 
+#[path = "pages/at_once.rs"]
+mod at_once;
+
 use lobechat_canary::control::State;
-use lobechat_canary::decision::{
-    Decision, Reason, STABLE, decide, decide_at_once, decide_pinned, with_inputs,
-};
+use lobechat_canary::decision::{Decision, Reason, STABLE, decide};
 use lobechat_canary::in_force::InForce;
 use lobechat_canary::pin::{Belongs, Part, Pinned};
 use lobechat_canary::policy::Policy;
@@ -33,17 +34,6 @@ fn policy() -> Policy {
         pin on by=header:x-build follow=/login
         user cookie:uid
         route beta if cookie:tester remember=7d";
-    policy_named("default", text).unwrap()
-}
-
-/// One that remembers nothing: files are decided at once.
-fn policy_of_files() -> Policy {
-    let text = "release stable a version=1.0.0
-        release canary b version=1.1.0 weight=10%
-        release beta c version=2.0.0-rc.1 deployment=beta_7
-        release legacy d version=0.9.0 down
-        user cookie:uid
-        route beta if cookie:tester";
     policy_named("default", text).unwrap()
 }
 
@@ -78,35 +68,6 @@ fn decided<'r>(policy: &Policy, request: &'r PlainRequest) -> Decision<'r> {
 fn served(policy: &Policy, request: &PlainRequest) -> (usize, Reason) {
     let decision = decided(policy, request);
     (decision.release, decision.reason)
-}
-
-#[test]
-fn a_file_is_decided_at_once() {
-    let (policy, remembering) = (policy_of_files(), policy());
-    let pin = pin_cookie(&policy, CANARY, true);
-    let at_once = |request: PlainRequest| {
-        decide_at_once(&policy, &policy.declared, &request)
-            .map(|decision| (decision.line, decision.page.is_dealt))
-    };
-    assert!(decide_at_once(&remembering, &policy.declared, &script("/spa/a.js", &pin)).is_none());
-    let with_old_tag = pin.replace(".s.", ".o.");
-    for (path, cookie, expected) in [
-        ("/_next/static/a.js", &*pin, true),
-        ("/spa/a.js", &pin, true),
-        ("/_next/static/a.js", &format!("a=b; {pin}; {with_old_tag}"), true),
-        ("/_next/static/a.js", &with_old_tag, false),
-        ("/_next/static/a.js", &pin[..pin.len() - 11], false),
-        ("/_next/static/a.js", "", false),
-        ("/_next/static/a.js?dpl=1-0-0", &pin, false),
-        ("/_next/static/%61.js", &pin, false),
-        ("/_next/static/\\a.js", &pin, false),
-        ("/_next/static", &pin, false),
-        ("/trpc/x", &pin, false),
-    ] {
-        assert_eq!(at_once(script(path, cookie)), expected.then_some((CANARY, true)), "{path} {cookie}");
-    }
-    assert_eq!(at_once(script("/spa/a.js", &pin).header("X-Deployment-Id", "1-0-0")), None);
-    assert_eq!(at_once(script("/spa/a.js", "uid=a").header("cookie", &*pin)), Some((CANARY, true)));
 }
 
 #[test]
@@ -262,13 +223,6 @@ fn forgery() -> impl Strategy<Value = String> {
     prop_oneof![select(&NAMES[..]).prop_map(str::to_owned), tampered, "[ -~]{0,60}", Just("a".repeat(9000))]
 }
 
-/// A cookie line as good as a browser's or a forger's, with the pin somewhere in it.
-fn cookies() -> impl Strategy<Value = (&'static str, usize, bool, &'static str)> {
-    let before = select(&["", "uid=a; ", "l=1;", "lobechat_release; ", "lobechat_released=x; ", "; ;  "][..]);
-    let behind = select(&["", ";", "; uid=b", ".x", "x; lobechat_release=other", " "][..]);
-    (before, 0..4_usize, any::<bool>(), behind)
-}
-
 proptest! {
     #![proptest_config(proptest::test_runner::Config { cases: 4_000, failure_persistence: None, ..Default::default() })]
 
@@ -290,37 +244,5 @@ proptest! {
         if ![STABLE, CANARY].contains(&decision.release) {
             prop_assert!(path == "/_next/static/a.js", "{:?}", decision);
         }
-    }
-
-    /// What a cookie alone has proved is what all of the request says.
-    #[test]
-    fn a_page_that_is_proved_at_once_is_the_one_that_all_says(
-        path in select(&["/_next/static/a.js", "/spa/%5Ba", "/spa/a\\b", "/_next/static/../a", "/trpc", "/login", "/a?b=1&dpl=1-0-0",
-            "/_next/static/a.js?dpl=", "/trpc?a=b"][..]),
-        (before, line, is_dealt, behind) in cookies(), name in select(&["lobechat_release=", "LOBECHAT_Release = "][..]),
-        cut in 20..80_usize, headers in proptest::collection::vec(select(&[
-            ("x-deployment-id", "1-1-0"), ("X-Deployment-ID", ""), ("x-build", "stable"), ("Sec-Purpose", "prefetch"),
-        ][..]), 0..2), shut in select(&[State::Up, State::Drain, State::Down][..]), own in 0..5_usize,
-    ) {
-        let policy = policy_of_files();
-        let pin = pin_cookie(&policy, line, is_dealt);
-        let value = pin.strip_prefix("lobechat_release=").unwrap();
-        let request = script(path, &format!("{before}{name}{}{behind}", &value[..value.len().min(cut)]));
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, *value));
-        let in_force = with_state(&policy, line, if line == STABLE { State::Up } else { shut });
-        let pin = policy.pin.as_ref().unwrap();
-        let by_all = decide_pinned(&policy, pin, &in_force, &request).unwrap();
-        if let Some(at_once) = decide_at_once(&policy, &in_force, &request) {
-            prop_assert_eq!(format!("{at_once:?}"), format!("{by_all:?}"));
-        }
-        let asked = pin.asked(&request);
-        let Some(proved) = pin.proved_page(asked, |line| in_force.keeps_pages(line), &request) else {
-            return Ok(());
-        };
-        let followed = with_inputs(&policy, &request, |inputs, _| {
-            pin.follow(asked, (&policy, &in_force), inputs, &request, Some(own).filter(|own| *own < 4))
-        });
-        prop_assert_eq!(Some(proved), followed);
-        prop_assert_eq!(proved, by_all.page);
     }
 }

@@ -80,7 +80,7 @@ fn documented_buckets_of_policies() {
     ] {
         let request = PlainRequest::default().header("X-Id", user);
         let decision = decide(&policy, &policy.declared, &request).unwrap();
-        assert_eq!((decision.bucket, decision.release), (Some(bucket), release), "{user}");
+        assert_eq!((decision.sender.unwrap().bucket, decision.release), (Some(bucket), release), "{user}");
     }
 }
 

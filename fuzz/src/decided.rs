@@ -1,7 +1,7 @@
 //! What must hold of the decision on any request by any policy.
 
 use lobechat_canary::claims::Claims;
-use lobechat_canary::decision::{Decision, Reason, STABLE, decide};
+use lobechat_canary::decision::{Decision, Reason, STABLE, Sender, decide, identify};
 use lobechat_canary::hash::HashMode;
 use lobechat_canary::policy::Policy;
 use lobechat_canary::user::Visitor;
@@ -11,8 +11,9 @@ use super::stand_ins::PlainRequest;
 
 /// Decides, checks that the parts of the decision agree with each other, and returns it.
 pub fn check<'r>(policy: &Policy, request: &'r PlainRequest) -> Decision<'r> {
-    let decision = decide(policy, &policy.declared, request).expect("enough memory");
-    let Decision { release, reason, user, bucket, .. } = &decision;
+    let decision = decided(policy, request).expect("enough memory");
+    let Decision { release, reason, .. } = &decision;
+    let Sender { user, bucket, .. } = sender(&decision);
     let claims = claims(request, &decision);
     assert!(*release < policy.releases.len(), "release {release} of {}", policy.releases.len());
     assert_eq!(*bucket, (!user.id.is_empty()).then(|| policy.salt.bucket(user.id)));
@@ -51,9 +52,23 @@ pub fn check<'r>(policy: &Policy, request: &'r PlainRequest) -> Decision<'r> {
     decision
 }
 
+/// Decides, and asks who sent the request if that was not asked. `None` when memory is short.
+fn decided<'r>(policy: &Policy, request: &'r PlainRequest) -> Option<Decision<'r>> {
+    let decision = decide(policy, &policy.declared, request)?;
+    let sender = match decision.sender {
+        Some(sender) => sender,
+        None => identify(policy, &policy.declared, request)?,
+    };
+    Some(Decision { sender: Some(sender), ..decision })
+}
+
+pub fn sender<'d, 'r>(decision: &'d Decision<'r>) -> &'d Sender<'r> {
+    decision.sender.as_ref().expect("a sender that has been asked for")
+}
+
 /// The claims that the last decision on a request was based on.
 pub fn claims<'r>(request: &'r PlainRequest, decision: &Decision) -> Option<&'r Claims> {
-    let verified = decision.identity.is_some_and(|outcome| outcome.failure.is_none());
+    let verified = sender(decision).identity.is_some_and(|outcome| outcome.failure.is_none());
     request.last_claims().filter(|_| verified)
 }
 
@@ -67,10 +82,11 @@ fn first_route(policy: &Policy, request: &PlainRequest, claims: Option<&Claims>)
 fn check_again(policy: &Policy, request: &PlainRequest, first: &Decision, verified: Option<&Claims>) {
     for pieces in [0, 1, 2, usize::MAX] {
         let request = request.short_of_memory(pieces);
-        match decide(policy, &policy.declared, &request) {
+        match decided(policy, &request) {
             Some(again) => {
                 let parts = |d: &Decision| {
-                    (d.release, d.reason, d.page, d.bucket, d.user.visitor, d.user.id.to_vec(), d.identity)
+                    let Sender { user, bucket, identity } = sender(d);
+                    (d.release, d.reason, d.page, *bucket, user.visitor, user.id.to_vec(), *identity)
                 };
                 assert_eq!(parts(&again), parts(first), "with memory for {pieces} pieces");
                 assert_eq!(claims(&request, &again), verified, "with memory for {pieces} pieces");

@@ -1,11 +1,11 @@
 //! The request side: any header lines, query and variables, decided by policies that read them in every way.
 //! The ids and routes found are compared with the model's.
 
-use lobechat_canary::decision::{Decision, Reason, STABLE, Sender, identify};
+use lobechat_canary::decision::{Decision, Reason, STABLE, Sender};
 use lobechat_canary::percent::Percent;
 use lobechat_canary::pin::{Part, Pinned};
 use lobechat_canary::policy::Policy;
-use lobechat_canary::user::{User, Visitor};
+use lobechat_canary::user::Visitor;
 use lobechat_canary::{cache_control, navigation};
 
 use super::stand_ins::{PlainRequest, policy_named};
@@ -157,17 +157,10 @@ fn check_case(policy: &Policy, case: &Case, request: &PlainRequest) {
         (true, None) if case.visitors => (own, Visitor::New),
         (true, None) => (own, Visitor::Unused),
     };
-    let (user, bucket) = match decision.knows_user {
-        true => (User { ..decision.user }, decision.bucket),
-        false => {
-            let Sender { user, bucket, .. } =
-                identify(policy, &policy.declared, request).expect("enough memory");
-            (user, bucket)
-        }
-    };
+    let Sender { user, bucket, .. } = decided::sender(&decision);
     assert_eq!(user.id, id, "policy {}", case.name);
     assert_eq!(user.visitor, visitor, "policy {}", case.name);
-    assert_eq!(bucket, (!id.is_empty()).then(|| policy.salt.bucket(&id)), "policy {}", case.name);
+    assert_eq!(*bucket, (!id.is_empty()).then(|| policy.salt.bucket(&id)), "policy {}", case.name);
 
     assert_eq!(policy.routes.len(), case.routes.len());
     let reason = match case.routes.iter().position(|matches| matches(request)) {

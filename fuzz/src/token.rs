@@ -138,8 +138,9 @@ fn keep(fixed: &Fixed, plaintext: &[u8]) {
         let holds = |issued| holds(issued, now, 30 * DAY);
         let expected = kept.filter(|(issued, _)| holds(*issued)).map_or(&[][..], |(_, id)| id);
         let decision = decided::check(policy, &request);
-        assert_eq!(decision.user.id, expected, "at {now}");
-        assert!(!decision.user.keep && decision.identity.is_none());
+        let sender = decided::sender(&decision);
+        assert_eq!(sender.user.id, expected, "at {now}");
+        assert!(!sender.user.keep && sender.identity.is_none());
     }
 }
 
@@ -200,7 +201,7 @@ fn session_cookie(name: &str, value: &str) -> PlainRequest {
 /// What the identities of a policy say of a request.
 fn identify<'r>(policy: &Policy, request: &'r PlainRequest) -> (Option<&'r Claims>, Option<Outcome>) {
     let decision = decide(policy, &policy.declared, request).expect("enough memory");
-    (decided::claims(request, &decision), decision.identity)
+    (decided::claims(request, &decision), decided::sender(&decision).identity)
 }
 
 /// The claims that the policies name, as texts.
@@ -231,8 +232,9 @@ fn signed(pair: &Pair, request: &PlainRequest, expected: &Expected) {
         assert_eq!(shown(&pair.quick, claims), texts);
         assert_eq!(texts.len(), PATHS.len());
         let decision = decided::check(&pair.quick, &request);
-        assert_eq!(decision.user.id, texts[0].as_bytes());
-        assert_eq!(decision.user.keep, !texts[0].is_empty());
+        let user = &decided::sender(&decision).user;
+        assert_eq!(user.id, texts[0].as_bytes());
+        assert_eq!(user.keep, !texts[0].is_empty());
         let is_tester = expected[1].iter().any(|role| role == "tester");
         assert_eq!(decision.reason == Reason::Route(0), is_tester, "{:?}", expected[1]);
     }
@@ -268,7 +270,7 @@ fn unsigned(fixed: &Fixed, request: &PlainRequest) {
         if claims.is_none() {
             let visitor = model::cookie(&request, "lobechat_visitor");
             let visitor = model::visitor(&visitor).map_or(vec![], |(id, _)| id.to_vec());
-            assert_eq!(decision.user.id, visitor, "an id that nobody has sealed");
+            assert_eq!(decided::sender(&decision).user.id, visitor, "an id that nobody has sealed");
             assert!(matches!(decision.reason, Reason::Split | Reason::Anonymous));
         }
     }

@@ -3,7 +3,7 @@
 use super::page::page;
 use super::{Step, identity_text, text};
 use crate::control::State;
-use crate::decision::{Decision, Reason, STABLE, with_inputs};
+use crate::decision::{Decision, Reason, STABLE, Sender, with_inputs};
 use crate::hash::HashMode;
 use crate::in_force::InForce;
 use crate::inputs::{Inputs, Request};
@@ -28,18 +28,20 @@ struct Explainer<'e, 'r, R> {
     has_claims: bool,
     request: &'r R,
     decision: &'e Decision<'r>,
+    sender: &'e Sender<'r>,
 }
 
-/// The steps of `decision`, which was taken for `request`. `None` when memory is short.
+/// The steps of `decision`, which was taken for `request` of this sender. `None` when memory is short.
 pub fn steps<'r>(
     policy: &Policy,
     in_force: &InForce,
     request: &'r impl Request,
     decision: &Decision<'r>,
+    sender: &Sender<'r>,
 ) -> Option<Vec<Step>> {
     with_inputs(policy, request, |inputs, identity| {
         let has_claims = identity.is_some_and(|outcome| outcome.failure.is_none());
-        let explainer = Explainer { policy, in_force, inputs, has_claims, request, decision };
+        let explainer = Explainer { policy, in_force, inputs, has_claims, request, decision, sender };
         let mut steps: Vec<Step> = explainer.identity().into_iter().collect();
         steps.extend(page(policy, in_force, decision));
         for (index, route) in policy.routes.iter().enumerate() {
@@ -75,7 +77,7 @@ impl<'r, R: Request> Explainer<'_, 'r, R> {
         let mut kinds: Vec<_> =
             self.policy.identities.iter().map(|identity| identity.kind().name()).collect();
         kinds.dedup();
-        let (outcome, detail) = match self.decision.identity {
+        let (outcome, detail) = match self.sender.identity {
             None => (NONE, "the request has no token where the policy looks for one".to_owned()),
             Some(outcome) if outcome.failure.is_none() => {
                 (FOUND, "the token is good, so its claims count".to_owned())
@@ -149,7 +151,7 @@ impl<'r, R: Request> Explainer<'_, 'r, R> {
     }
 
     fn user(&self) -> Step {
-        let user = &self.decision.user;
+        let user = &self.sender.user;
         let cookie = &self.policy.visitor_cookie;
         let (outcome, detail) = match user.visitor {
             Visitor::Known(_) => (FOUND, format!("the id is that of the cookie {cookie}")),
@@ -174,7 +176,7 @@ impl<'r, R: Request> Explainer<'_, 'r, R> {
         if self.decision.reason.route().is_some() {
             return step("split", text, NOT_REACHED, "a route has decided");
         }
-        let id = self.decision.user.id;
+        let id = self.sender.user.id;
         if id.is_empty() {
             return step("split", text, NO_MATCH, "without a user id there is no bucket");
         }

@@ -203,7 +203,7 @@ impl Count<'_> {
 
 /// Tells the judge, where there is one, what became of a user of the split.
 fn judge(conf: &PolicyConf, decided: &Decided, outcome: Outcome, milliseconds: u64) {
-    let (true, Some(bucket)) = (decided.is_dealt, decided.bucket) else {
+    let (true, Some(bucket)) = (decided.is_dealt, decided.sender.so_far().bucket) else {
         return;
     };
     let (Some(policy), Some(generation)) = (conf.shared.policy(), conf.shared.generation(decided.line))

@@ -3,6 +3,8 @@
 //! A module's slot in `r->ctx` is cleared by internal redirects. The values of variables survive them and are
 //! shared with subrequests, so the records hang on a variable that nobody reads.
 
+mod sender;
+
 use core::cell::Cell;
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -10,19 +12,21 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use nginx_sys::*;
 
+pub use self::sender::Sender;
+
+use self::sender::Asked;
 use super::conf::{PolicyConf, policy_of};
-use super::ext::{bytes, ngx_str};
+use super::ext::ngx_str;
 use super::peer::FirstPeer;
 use super::request::View;
 use crate::attempts::Attempts;
 use crate::decision::{Decision, Reason, decide_at_once, decide_pinned, decide_unpinned};
-use crate::identity::Outcome;
 use crate::in_force::InForce;
 use crate::pin::{Following, Pin};
 use crate::policy::Policy;
 use crate::user::Visitor;
 
-/// A decision, free of borrows: `user` lies in memory of the request.
+/// A decision, free of borrows.
 pub struct Decided {
     /// By its name.
     pub release: usize,
@@ -35,23 +39,16 @@ pub struct Decided {
     pub page: Following,
     /// Whether it says something of the release that the split chose.
     pub is_dealt: bool,
-    /// Whether the decision asked who sent the request. Else there is no user here, no bucket, and no
-    /// identity.
-    pub knows_user: bool,
-    pub bucket: Option<u16>,
+    pub sender: Asked,
     pub visitor: Visitor,
     /// Whether the answer has to carry a cookie that remembers the route.
     pub remember: bool,
     /// Whether the answer has to carry a cookie that keeps the user id.
     pub keep: bool,
-    pub identity: Option<Outcome>,
     /// What has been counted of the request under this decision.
     pub counted: Cell<u32>,
     /// See `attempts`.
     attempts: Cell<*const Attempts>,
-    user: ngx_str_t,
-    /// The values of the policy's claim variables, in their order and in memory of the request; null without claims.
-    pub claims: *const ngx_str_t,
     /// Room that the peer of the main request fills: an allocation of its own would cost as much as a cookie's look-up.
     pub first_peer: *mut FirstPeer,
 }
@@ -66,7 +63,14 @@ impl Decided {
         first_peer: *mut FirstPeer,
     ) -> Decided {
         let is_dealt = decision.is_dealt();
-        let Decision { release, line, reason, page, knows_user, user, bucket, remember, identity } = decision;
+        let Decision { release, line, reason, page, remember, sender } = decision;
+        let (visitor, keep) = sender
+            .as_ref()
+            .map_or((Visitor::Unused, false), |sender| (sender.user.visitor, sender.user.keep));
+        let sender = match &sender {
+            Some(sender) => Asked::known(Sender::new(sender, claims)),
+            None => Asked::default(),
+        };
         Decided {
             release,
             line,
@@ -74,24 +78,14 @@ impl Decided {
             reason,
             page,
             is_dealt,
-            knows_user,
-            bucket,
-            visitor: user.visitor,
+            sender,
+            visitor,
             remember,
-            keep: user.keep,
-            identity,
+            keep,
             counted: Cell::new(0),
             attempts: Cell::new(ptr::null()),
-            user: ngx_str(user.id),
-            claims,
             first_peer,
         }
-    }
-
-    /// The user id; empty where nobody knows.
-    pub fn user(&self) -> &[u8] {
-        // SAFETY: the id lies in the request's headers, its variables or its pool, as does this record.
-        unsafe { bytes(self.user) }
     }
 
     /// What became of the client's request under this decision. `None`: it has not been passed to `lobechat_canary`, or

@@ -5,12 +5,10 @@
 use nginx_sys::*;
 
 use super::conf::PolicyConf;
-use super::ext::{bytes, ngx_str, pool_copy};
+use super::ext::{ngx_str, pool_copy};
 use super::guard::guard;
-use super::record::{Decided, decision};
-use super::request::View;
+use super::record::{Decided, Sender, decision};
 use super::upstream::answering;
-use crate::decision::{Sender, identify};
 use crate::identity::Outcome;
 
 /// A value that lives in the configuration, or was just made for a request.
@@ -96,12 +94,8 @@ extern "C" fn get_claim(
 ) -> ngx_int_t {
     answer(r, v, |conf, decided| {
         let index = conf.policy.claim_variables.iter().position(|(variable, _)| variable.0 == data)?;
-        let claims = match decided.knows_user {
-            true => decided.claims,
-            false => asked(r, conf, |_, view| view.claim_values(&conf.policy))?,
-        };
-        // SAFETY: where there are claims, there is one for each variable of the policy, in memory of the request.
-        let claim = if claims.is_null() { &[][..] } else { unsafe { bytes(*claims.add(index)) } };
+        let sender = asked(r, conf, decided);
+        let claim = sender.claim(index);
         (!claim.is_empty()).then_some(Value::Kept(claim))
     })
 }
@@ -127,23 +121,13 @@ extern "C" fn get_bucket(
     v: *mut ngx_http_variable_value_t,
     _: usize,
 ) -> ngx_int_t {
-    answer(r, v, |conf, decided| {
-        let bucket = match decided.knows_user {
-            true => decided.bucket,
-            false => asked(r, conf, |sender, _| sender.bucket),
-        };
-        bucket.map(|bucket| Value::Made(bucket.to_string()))
-    })
+    answer(r, v, |conf, decided| asked(r, conf, decided).bucket.map(|bucket| Value::Made(bucket.to_string())))
 }
 
 extern "C" fn get_user(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
     answer(r, v, |conf, decided| {
-        let pseudonym = |id: &[u8]| (!id.is_empty()).then(|| conf.policy.salt.pseudonym(id));
-        let pseudonym = match decided.knows_user {
-            true => pseudonym(decided.user()),
-            false => asked(r, conf, |sender, _| pseudonym(sender.user.id)),
-        };
-        pseudonym.map(|pseudonym| Value::Made(format!("{pseudonym:016x}")))
+        let id = asked(r, conf, decided).id();
+        (!id.is_empty()).then(|| Value::Made(format!("{:016x}", conf.policy.salt.pseudonym(id))))
     })
 }
 
@@ -153,26 +137,17 @@ extern "C" fn get_identity(
     _: usize,
 ) -> ngx_int_t {
     answer(r, v, |conf, decided| {
-        let outcome = match decided.knows_user {
-            true => decided.identity,
-            false => asked(r, conf, |sender, _| sender.identity),
-        };
-        outcome.map(|Outcome { kind, failure }| match failure {
+        asked(r, conf, decided).identity.map(|Outcome { kind, failure }| match failure {
             None => Value::Kept(kind.name().as_bytes()),
             Some(failure) => Value::Made(format!("{}:{}", kind.name(), failure.name())),
         })
     })
 }
 
-/// What `then` makes of the sender, where the decision has not asked who that is.
-fn asked<T>(
-    r: *mut ngx_http_request_t,
-    conf: &PolicyConf,
-    then: impl FnOnce(Sender<'_>, &View<'_>) -> Option<T>,
-) -> Option<T> {
-    // SAFETY: nginx passes a live request, whose main request outlives the view.
-    let view = unsafe { View::new((*r).main) };
-    then(identify(&conf.policy, &conf.shared.in_force(), &view)?, &view)
+/// Who sent the request, also where the decision has not asked.
+fn asked<'a>(r: *mut ngx_http_request_t, conf: &PolicyConf, decided: &'a Decided) -> &'a Sender {
+    // SAFETY: nginx passes a live request, which has a main request.
+    unsafe { decided.sender.ask((*r).main, conf) }
 }
 
 fn answer<'a>(
@@ -184,7 +159,8 @@ fn answer<'a>(
         // SAFETY: nginx passes a live request and the value to fill, which is no part of it.
         let (r, v) = unsafe { (&*r, &mut *v) };
         v.set_not_found(1);
-        let Some(value) = decision(r).and_then(|(conf, decided)| read(conf, decided)) else {
+        let decision = decision(r).filter(|(_, decided)| !decided.sender.is_being_asked());
+        let Some(value) = decision.and_then(|(conf, decided)| read(conf, decided)) else {
             return NGX_OK as ngx_int_t;
         };
         let text = match &value {

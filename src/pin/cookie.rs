@@ -66,14 +66,14 @@ impl PinCookie {
         self.seals.replace(generations.map(seal).collect());
     }
 
-    /// Looks for the cookie alone. What it finds is as `read` has it, without the time of issue.
+    /// Looks for a genuine cookie, and nothing else. Its time of issue is left out.
     #[inline(always)]
     pub fn find(&self, request: &impl Request) -> Option<Pinned> {
         let mut found = None;
         request.for_each_cookie_line(|line| {
             found = found.or_else(|| self.alone.find(line, |text| request.split(b';', text)));
         });
-        self.parse(found?, false)
+        self.parse(found?, false).filter(|pinned| matches!(pinned, Pinned::Genuine { .. }))
     }
 
     /// `None`: there is no cookie, or nothing like one of ours. Without `with_time` the time of issue is 0.

@@ -247,8 +247,9 @@ proptest! {
 
         prop_assert_eq!(&answer.release, &policy.releases[decision.release].name);
         prop_assert_eq!(answer.reason, decision.reason.name());
-        prop_assert_eq!(answer.bucket, decision.bucket);
-        prop_assert_eq!(answer.user.is_some(), !decision.user.id.is_empty());
+        let sender = decision.sender.as_ref().unwrap();
+        prop_assert_eq!(answer.bucket, sender.bucket);
+        prop_assert_eq!(answer.user.is_some(), !sender.user.id.is_empty());
         let matched: Vec<&Step> = answer.steps.iter().filter(|step| step.outcome == "matched").collect();
         let [step] = matched[..] else { panic!("{:?}", answer.steps) };
         let expected = match answer.reason {

@@ -47,7 +47,7 @@ fn keep(policy: &Policy, id: &[u8], nonce: [u8; 12], now: u64) -> Option<String>
 fn ask(policy: &Policy, cookie: &str, now: u64) -> (usize, Reason, Vec<u8>) {
     let request = PlainRequest::default().header("Cookie", cookie).at(now);
     let decision = decide(policy, &policy.declared, &request).unwrap();
-    (decision.release, decision.reason, decision.user.id.to_vec())
+    (decision.release, decision.reason, decision.sender.unwrap().user.id.to_vec())
 }
 
 #[test]
@@ -167,6 +167,6 @@ proptest! {
         bytes[at] ^= by;
         let request = PlainRequest::default().header("Cookie", [name.as_bytes(), b"=", &bytes].concat()).at(1000);
         let decision = decide(&policy, &policy.declared, &request).unwrap();
-        prop_assert_eq!((decision.reason, decision.user.id), (Reason::Anonymous, &b""[..]));
+        prop_assert_eq!((decision.reason, decision.sender.unwrap().user.id), (Reason::Anonymous, &b""[..]));
     }
 }

@@ -23,7 +23,7 @@ pub fn set_visitor(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Deci
     if !is_due {
         return Some(false);
     }
-    let id = match decided.user().first_chunk() {
+    let id = match decided.sender.so_far().id().first_chunk() {
         Some(known) => *known,
         None => match new_id() {
             Ok(id) => id,
@@ -85,9 +85,9 @@ pub fn set_enrolments(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &D
     }
     if let (true, Some(keep)) = (decided.keep, policy.users.keep()) {
         let mut nonce = [0; 12];
-        let sealed = getrandom::fill(&mut nonce)
-            .map_err(|error| error.to_string())
-            .and_then(|()| keep.line(decided.user(), key, nonce, now, is_tls(r)).map_err(|e| e.to_string()));
+        let sealed = getrandom::fill(&mut nonce).map_err(|error| error.to_string()).and_then(|()| {
+            keep.line(decided.sender.so_far().id(), key, nonce, now, is_tls(r)).map_err(|e| e.to_string())
+        });
         match sealed {
             Ok(Some(line)) => push_header(r, "Set-Cookie", line.as_bytes())?,
             Ok(None) => {}
