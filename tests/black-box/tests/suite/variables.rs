@@ -168,6 +168,28 @@ fn a_decision_that_reads_itself_reads_nothing() {
     assert_eq!(nginx.text("/direct"), "anonymous");
 }
 
+/// What follows a page is decided without its user; logs and header lines ask for him later, once, and under the same rule.
+#[test]
+fn a_user_that_is_asked_for_late_reads_nothing_of_himself() {
+    let nginx = Config::new()
+        .releases(&["a", "b"])
+        .http("map $lobechat_canary_release$lobechat_canary_bucket $loop { volatile; '' nothing; default \"($lobechat_canary_release)\"; }")
+        .http("log_format sender '$lobechat_canary_reason $lobechat_canary_bucket $lobechat_canary_user';")
+        .server("lobechat_canary { release stable a; release canary b weight=100%; user $loop; }")
+        .server("add_header X-Sender '$lobechat_canary_bucket $lobechat_canary_user' always; access_log @DIR@/sender.log sender;")
+        .server("location / { proxy_pass http://lobechat_canary; proxy_set_header X-Bucket $lobechat_canary_bucket; }")
+        .start();
+    let page = nginx.fetch(Request::navigation("/"));
+    let sender = page.header("X-Sender").unwrap().to_owned();
+    let pin = format!("lobechat_release={}", page.cookie("lobechat_release").unwrap());
+    for target in ["/trpc/x", "/_next/static/a.js", "/trpc/x?a=b"] {
+        let request = Request::get(target).header("Accept", "*/*").cookie(&*pin);
+        assert_eq!(logged(&nginx, "sender.log", request.clone()), format!("pin {sender}"), "{target}");
+        assert_eq!(nginx.fetch(request).header("X-Sender"), Some(&*sender), "{target}");
+    }
+    assert!(!nginx.error_log().contains("cycle"), "{}", nginx.error_log());
+}
+
 #[test]
 fn fixed_for_the_whole_request() {
     let nginx = Config::new()
