@@ -23,8 +23,8 @@ pub struct CookieName {
 
 impl CookieName {
     pub fn new(name: &str) -> CookieName {
-        let text = format!("{}=", name.to_ascii_lowercase()).into_bytes();
-        CookieName { initial: initial(text[0]), name: Name::new(text.into(), 0) }
+        let text = with_equals(name.as_bytes());
+        CookieName { initial: initial(text[0]), name: Name::new(text, 0) }
     }
 
     /// What stands behind the first cookie of this name in a `Cookie` line, up to the end of the line. `split` as for
@@ -61,11 +61,11 @@ const INITIALS: usize = 32;
 impl CookieNames {
     /// The index of `name`, which is added if it is new.
     pub fn index(&mut self, name: &[u8]) -> usize {
-        let text = [&name.to_ascii_lowercase(), &b"="[..]].concat();
+        let text = with_equals(name);
         self.names.iter().position(|known| *known.text.text() == *text).unwrap_or_else(|| {
             let newest = &mut self.newest[initial(text[0])];
             let before = std::mem::replace(newest, self.names.len() + 1);
-            self.names.push(Name::new(text.into(), before));
+            self.names.push(Name::new(text, before));
             self.names.len() - 1
         })
     }
@@ -112,6 +112,10 @@ pub fn each_pair<'r>(line: &'r [u8], mut visit: impl FnMut(&'r [u8], &'r [u8])) 
             visit(pair[..equals].trim_ascii_end(), trim_spaces(&pair[equals + 1..]));
         }
     }
+}
+
+fn with_equals(name: &[u8]) -> Box<[u8]> {
+    [&name.to_ascii_lowercase(), &b"="[..]].concat().into()
 }
 
 /// Bytes that differ in case only have the same lower five bits.

@@ -74,7 +74,7 @@ pub struct Decision<'r> {
 }
 
 /// Who sent a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sender<'r> {
     pub user: User<'r>,
     /// The user's native bucket, 0 to 9999; none without a user.
@@ -82,7 +82,7 @@ pub struct Sender<'r> {
     pub identity: Option<Outcome>,
 }
 
-impl<'r> Decision<'r> {
+impl Decision<'_> {
     /// Whether the request says something of the release that the split chose: it is a page so chosen, or part of one.
     pub fn is_dealt(&self) -> bool {
         let is_dealt = match self.reason {

@@ -68,9 +68,7 @@ impl Pin {
             by,
         }))
     }
-}
 
-impl Pin {
     /// Whether a verified claim may name the page.
     pub fn reads_claims(&self) -> bool {
         matches!(self.by, Some(Source::Claim(_)))

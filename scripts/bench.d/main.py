@@ -10,7 +10,6 @@ import tempfile
 from dataclasses import dataclass, field
 
 import cpu
-import hotspots
 import instructions
 import measure_identity
 import memory
@@ -18,7 +17,7 @@ import peers
 import scenarios
 import traffic
 from processes import Failure, Server
-from report import Report, more
+from report import Report
 
 
 PARTS = ("instructions", "identity", "growth", "cpu", "identity-cpu", "memory")
@@ -115,9 +114,7 @@ def profile(rows, shapes, counts, setting, report):
     for scenario in rows:
         for key, shape in shapes.items():
             mine, plain = counts[scenario.key][key], counts["plain"][key]
-            title = f"Where it goes: {scenario.title}, {shape.title}"
-            report.section(f"{title}, {more(mine, plain):+.0f} instructions")
-            hotspots.show(mine, plain, setting.module)
+            report.profile(f"{scenario.title}, {shape.title}", mine, plain, setting.module)
 
 
 def measure_growth(setting, report):

@@ -6,13 +6,11 @@ Used by main.py. Each gateway has to choose the right release for good and bad t
 from dataclasses import dataclass, replace
 
 import cpu
-import hotspots
 import identity_peers
 import instructions
 import peers
 from budgets import first_hs256
 from identities import Identities, bearing, check, fresh
-from report import more
 from scenarios import PLAIN
 from tokens import Keyring
 
@@ -54,8 +52,8 @@ def measure_instructions(options, setting, report):
     if options.profile:
         mine = identities.remembered
         for key, shape in requests.items():
-            _profile(f"{mine.title}, {shape.title} cookie", counts[mine.key][key], counts["plain"][key], setting, report)
-        _profile("JWT (HS256), first, beside remembered", firsts[0].mine, firsts[0].remembered, setting, report)
+            report.profile(f"{mine.title}, {shape.title}", counts[mine.key][key], counts["plain"][key], setting.module)
+        report.profile("JWT (HS256), first, beside remembered", firsts[0].mine, firsts[0].remembered, setting.module)
 
 
 def measure_cpu(options, setting, report, rounds):
@@ -117,8 +115,3 @@ def _firsts(options, keyring, identities, setting):
                 check(peer, keyring, algorithm, setting)
                 rows.append(First(peer.title, size, plain, instructions.count(peer, known, setting)[algorithm]))
     return rows
-
-
-def _profile(title, mine, base, setting, report):
-    report.section(f"Where it goes: {title}, {more(mine, base):+.0f} instructions")
-    hotspots.show(mine, base, setting.module)

@@ -5,6 +5,7 @@ Used by main.py.
 
 import sys
 
+import hotspots
 from budgets import MEMORY_KIB
 
 
@@ -50,6 +51,11 @@ class Report:
             rows.append((*row, self._budget(scenario, shapes, counts, base)))
         self.table((*head, "budget"), rows)
 
+    def profile(self, what, mine, base, module):
+        """The functions that one count spends more in than another."""
+        self.section(f"Where it goes: {what}, {more(mine, base):+.0f} instructions")
+        hotspots.show(mine, base, module)
+
     def cheapest(self, scenario, others, shapes, counts, base="plain"):
         """The same decision taken in another way costs more."""
         for other in others:
@@ -57,7 +63,7 @@ class Report:
                 plain = counts[base][key]
                 mine, theirs = (counts[s.key][key].each(plain) for s in (scenario, other))
                 if mine >= theirs:
-                    what = f"instructions, {scenario.title}, {shape.title} cookie"
+                    what = f"instructions, {scenario.title}, {shape.title}"
                     self.over.append(f"{what}: {mine:.0f}, not below {other.title} with {theirs:.0f}")
 
     def _cells(self, mine, plain):
@@ -134,7 +140,7 @@ class Report:
             return "within"
         if cost.low <= limit:
             return "not clear"
-        what = f"CPU, {gateway.title}, {shape.title} cookie"
+        what = f"CPU, {gateway.title}, {shape.title}"
         return self.verdict(what, f"{cost.ratio:.3f} ({cost.low:.3f}-{cost.high:.3f})", limit, False)
 
     # === memory

@@ -16,7 +16,7 @@ pub fn decide_at_once<'r>(
     request: &'r impl Request,
 ) -> Option<Decision<'r>> {
     let pin = policy.pin.as_ref().filter(|_| only_page_matters(policy))?;
-    let page = pin.page_of_file(request)?;
+    let page = pin.page_of_file(in_force, request)?;
     page.line.map(|line| of_page(in_force, line, page))
 }
 
@@ -39,8 +39,7 @@ pub fn decide_pinned<'r>(
     // Who looks for tokens wants to know of bad ones, but not of those of files.
     if only_page_matters(policy)
         && (policy.identities.is_empty() || is_file)
-        && let Some(page @ Following { line: Some(line), .. }) =
-            pin.proved_page(asked, |line| in_force.keeps_pages(line), request)
+        && let Some(page @ Following { line: Some(line), .. }) = pin.proved_page(asked, in_force, request)
     {
         let mut decision = of_page(in_force, line, page);
         if policy.is_judged() && decision.is_dealt() {

@@ -14,7 +14,7 @@ use nginx_sys::*;
 
 pub use self::sender::Sender;
 
-use self::sender::Asked;
+use self::sender::SenderCell;
 use super::conf::{PolicyConf, policy_of};
 use super::ext::ngx_str;
 use super::peer::FirstPeer;
@@ -39,7 +39,7 @@ pub struct Decided {
     pub page: Following,
     /// Whether it says something of the release that the split chose.
     pub is_dealt: bool,
-    pub sender: Asked,
+    pub sender: SenderCell,
     pub visitor: Visitor,
     /// Whether the answer has to carry a cookie that remembers the route.
     pub remember: bool,
@@ -68,8 +68,8 @@ impl Decided {
             .as_ref()
             .map_or((Visitor::Unused, false), |sender| (sender.user.visitor, sender.user.keep));
         let sender = match &sender {
-            Some(sender) => Asked::known(Sender::new(sender, claims)),
-            None => Asked::default(),
+            Some(sender) => SenderCell::known(Sender::new(sender, claims)),
+            None => SenderCell::default(),
         };
         Decided {
             release,
@@ -116,13 +116,17 @@ struct Room {
 }
 
 impl Room {
-    /// Null when memory is short.
+    /// Where the parts of a new one go. `None` when memory is short.
     ///
     /// # Safety
     /// `main` must be a live main request.
-    unsafe fn allocate(main: *mut ngx_http_request_t) -> *mut Room {
-        // SAFETY: the caller's word.
-        unsafe { ngx_palloc((*main).pool, size_of::<Room>()).cast() }
+    #[inline(always)]
+    unsafe fn allocate(main: *mut ngx_http_request_t) -> Option<(*mut Record, *mut FirstPeer)> {
+        // SAFETY: the caller's word; both places lie in the room.
+        unsafe {
+            let room = ngx_palloc((*main).pool, size_of::<Room>()).cast::<Room>();
+            (!room.is_null()).then(|| (&raw mut (*room).record, (&raw mut (*room).first_peer).cast()))
+        }
     }
 }
 
@@ -197,11 +201,7 @@ fn take<'r>(
                 Some(pin) => take_pinned(main, newest, conf, pin),
             };
         };
-        let room = Room::allocate(main);
-        if room.is_null() {
-            return None;
-        }
-        let (record, first_peer) = (&raw mut (*room).record, (&raw mut (*room).first_peer).cast());
+        let (record, first_peer) = Room::allocate(main)?;
         let decided = Some(Decided::new(decision, in_force.epoch, ptr::null(), first_peer));
         record.write(Record { policy: conf, decided, next: *newest });
         *newest = record;
@@ -240,11 +240,7 @@ fn take_by<'r>(
     // SAFETY: the main request outlives the decision. No reference to the record is held while deciding, when
     // a variable that is read may find the record and its missing decision.
     unsafe {
-        let room = Room::allocate(main);
-        if room.is_null() {
-            return None;
-        }
-        let (record, first_peer) = (&raw mut (*room).record, (&raw mut (*room).first_peer).cast());
+        let (record, first_peer) = Room::allocate(main)?;
         record.write(Record { policy: conf, decided: None, next: *newest });
         *newest = record;
         let view = View::new(main).counting_in(&conf.shared);

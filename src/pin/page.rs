@@ -78,12 +78,13 @@ impl Pin {
     /// The page of a file whose path is plain, where only the cookie says what that is, and proves it. Otherwise `asked`
     /// knows more.
     #[inline(always)]
-    pub fn page_of_file(&self, request: &impl Request) -> Option<Following> {
+    pub fn page_of_file(&self, in_force: &InForce, request: &impl Request) -> Option<Following> {
         let path = request.plain_path()?;
-        let is_file = self.assets.hold(path) && request.split(b'\\', path).0.len() == path.len();
-        let asked =
-            || Asked { part: Part::Asset, query: &[], headers: PageHeaders::read_deployment(request) };
-        if is_file { self.proved_page(asked(), |_| true, request) } else { None }
+        if !self.assets.hold(path) || request.split(b'\\', path).0.len() < path.len() {
+            return None;
+        }
+        let headers = PageHeaders::read_deployment(request);
+        self.proved_page(Asked { part: Part::Asset, query: &[], headers }, in_force, request)
     }
 
     /// The page of a request, where only the cookie says what that is, and proves it. Otherwise `follow` weighs what there
@@ -92,7 +93,7 @@ impl Pin {
     pub fn proved_page(
         &self,
         Asked { part, query, headers }: Asked<'_>,
-        keeps_pages: impl Fn(usize) -> bool,
+        in_force: &InForce,
         request: &impl Request,
     ) -> Option<Following> {
         if part.is_navigation()
@@ -104,7 +105,7 @@ impl Pin {
         }
         match self.cookie.find(request) {
             cookie @ Some(Pinned::Genuine { line, is_dealt, .. })
-                if part == Part::Asset || keeps_pages(line) =>
+                if part == Part::Asset || in_force.keeps_pages(line) =>
             {
                 Some(Following { part, belongs: Belongs::To(line), line: Some(line), is_dealt, cookie })
             }

@@ -48,16 +48,16 @@ impl Sender {
 
 /// A sender that may have to be asked for.
 #[derive(Default)]
-pub struct Asked {
+pub struct SenderCell {
     known: OnceCell<Sender>,
     /// A variable that is read for it may ask for it again, and for the decision: both read empty then, as while deciding.
     is_being_asked: Cell<bool>,
 }
 
-impl Asked {
+impl SenderCell {
     #[inline]
-    pub fn known(sender: Sender) -> Asked {
-        Asked { known: OnceCell::from(sender), is_being_asked: Cell::new(false) }
+    pub fn known(sender: Sender) -> SenderCell {
+        SenderCell { known: OnceCell::from(sender), is_being_asked: Cell::new(false) }
     }
 
     pub fn is_being_asked(&self) -> bool {

@@ -35,6 +35,7 @@ mod pin_caches;
 mod pin_config;
 mod pin_files;
 mod pin_forged;
+mod pin_identities;
 mod pin_streams;
 mod pins;
 mod policies;
