@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn finds_what_it_was_given() {
-        let mut cache = Cache::new(100);
+        let mut cache = Cache::new(1000);
         assert_eq!(cache.get(0, b"a"), None);
         (0..20).for_each(|n| cache.insert(0, &text(n, 40), n));
         let known = (0..20).filter(|n| cache.get(0, &text(*n, 40)) == Some(n)).count();
