@@ -29,7 +29,7 @@ impl Beginning {
     }
 
     /// What is behind it in a text that begins with it.
-    #[inline]
+    #[inline(always)]
     pub fn strip<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
         let (begin, rest) = text.split_at_checked(self.text.len())?;
         let is_same = match text.first_chunk() {

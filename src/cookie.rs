@@ -27,6 +27,14 @@ impl CookieName {
         CookieName { initial: initial(text[0]), name: Name::new(text, 0) }
     }
 
+    /// The value of the last cookie in a `Cookie` line, if it has this name, written as usual, and a value of this length.
+    #[inline(always)]
+    pub fn find_last<'r>(&self, line: &'r [u8], length: usize) -> Option<&'r [u8]> {
+        let name = &self.name.text;
+        let (before, pair) = line.split_at(line.len().checked_sub(name.text().len() + length)?);
+        if matches!(before, [] | [.., b';', b' ']) { name.strip(pair) } else { None }
+    }
+
     /// What stands behind the first cookie of this name in a `Cookie` line, up to the end of the line. `split` as for
     /// [`CookieNames::scan`].
     #[inline(always)]

@@ -90,7 +90,7 @@ impl Decision<'_> {
             Reason::Pin => self.page.is_dealt,
             _ => false,
         };
-        is_dealt && self.page.part != Part::Asset && !self.page.is_skew(self.line)
+        is_dealt && self.page.part != Part::Asset && !self.page.belongs.is_skew(self.line)
     }
 }
 

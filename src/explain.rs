@@ -69,7 +69,7 @@ pub fn explain(
         Some(sender) => sender,
         None => identify(policy, in_force, &asked)?,
     };
-    let (line, skew) = (decision.line, decision.page.is_skew(decision.line));
+    let (line, skew) = (decision.line, decision.page.belongs.is_skew(decision.line));
     let steps = steps(policy, in_force, &asked, &decision, &sender)?;
     let Decision { release, reason, .. } = decision;
     let Sender { user, bucket, identity } = sender;

@@ -13,8 +13,9 @@ use crate::release::{Release, index_of};
 #[derive(Debug)]
 pub struct Fallback {
     releases: Box<[usize]>,
-    /// For files of builds, whatever the line says: these, then all others.
-    all: Box<[usize]>,
+    /// By the decided release, which is asked first, those that are asked after it, and for files of builds, whatever the
+    /// line says: these, then all others.
+    after: Box<[[Box<[usize]>; 2]]>,
 }
 
 /// Names as the line has them: releases may be declared after it.
@@ -64,8 +65,11 @@ impl Fallback {
 
     fn new(releases: Box<[usize]>, count: usize) -> Fallback {
         let others = (0..count).filter(|release| !releases.contains(release));
-        let all = releases.iter().copied().chain(others).collect();
-        Fallback { releases, all }
+        let all: Vec<usize> = releases.iter().copied().chain(others).collect();
+        let without =
+            |list: &[usize], decided| list.iter().copied().filter(|&release| release != decided).collect();
+        let after = (0..count).map(|decided| [without(&releases, decided), without(&all, decided)]).collect();
+        Fallback { releases, after }
     }
 
     /// In the order in which they are asked.
@@ -73,8 +77,8 @@ impl Fallback {
         &self.releases
     }
 
-    /// The next release to ask from `place` in the list on, and the place behind it. Never the decided one, which has
-    /// been asked first, and none that may not serve.
+    /// The next release to ask from `place` in the list after the decided one on, and the place behind it. None that may not
+    /// serve.
     ///
     /// A file of a build may be asked of every release: its name has a hash, so whoever has it has the right one.
     #[inline]
@@ -85,10 +89,13 @@ impl Fallback {
         decided: usize,
         may_serve: impl Fn(usize) -> bool,
     ) -> Option<(usize, usize)> {
-        let list = if is_asset { &self.all } else { &self.releases };
-        let rest = list.get(place..)?;
-        let found = rest.iter().position(|&release| release != decided && may_serve(release))?;
-        Some((rest[found], place + found + 1))
+        let after = &self.after.get(decided)?[usize::from(is_asset)];
+        for (index, &release) in after.get(place..)?.iter().enumerate() {
+            if may_serve(release) {
+                return Some((release, place + index + 1));
+            }
+        }
+        None
     }
 }
 

@@ -12,6 +12,13 @@ use crate::identity::Kind;
 pub trait Request {
     /// The values of `Cookie` lines in the order received.
     fn for_each_cookie_line<'r>(&'r self, visit: impl FnMut(&'r [u8]));
+    /// The value of the `Cookie` line, where a request has one, as nearly all have: the quickest way to it. `None` is always
+    /// right.
+    fn only_cookie_line(&self) -> Option<&[u8]> {
+        let (mut last, mut count) = (None, 0);
+        self.for_each_cookie_line(|line| (last, count) = (Some(line), count + 1));
+        last.filter(|_| count == 1)
+    }
     /// Header lines whose names have one of these lengths, in the order received, as name and value.
     fn for_each_header<'r>(&'r self, lengths: Lengths, visit: impl FnMut(&'r [u8], &'r [u8]));
     /// Header lines by [`header_hash`], in the order received: the quickest way to names that are known beforehand.

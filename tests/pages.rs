@@ -95,7 +95,7 @@ fn a_genuine_pin_holds_at_any_weight_until_its_release_is_down() {
         let in_force = with_state(&policy, BETA, state);
         let decision = decide(&policy, &in_force, &request).unwrap();
         assert_eq!(decision.release, release, "{state:?}");
-        assert_eq!(decision.page.is_skew(decision.line), state == State::Down);
+        assert_eq!(decision.page.belongs.is_skew(decision.line), state == State::Down);
     }
     // Public files stay.
     let in_force = with_state(&policy, BETA, State::Down);
@@ -163,7 +163,7 @@ fn skew_is_seen() {
     ] {
         let decision = decided(&policy, &request);
         assert_eq!(decision.page.belongs, belongs, "{request:?}");
-        assert_eq!(decision.page.is_skew(decision.line), is_skew, "{request:?}");
+        assert_eq!(decision.page.belongs.is_skew(decision.line), is_skew, "{request:?}");
     }
 }
 

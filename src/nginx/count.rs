@@ -62,7 +62,7 @@ fn count_plain(r: &ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> 
         && decided.attempts()?.is_one()
         && state.header_time != UNSET
         && !conf.policy.is_failure(state.status)
-        && !decided.page.is_skew(decided.line)
+        && !decided.belongs.is_skew(decided.line)
         && whole();
     if !is_plain {
         return None;
@@ -166,7 +166,7 @@ impl Count<'_> {
         if let Some(generation) = self.slot(self.decided.line) {
             let shard = generation.shard(worker());
             shard.count_request(reason_index(self.decided.reason));
-            if self.decided.page.is_skew(self.decided.line) {
+            if self.decided.belongs.is_skew(self.decided.line) {
                 shard.count_skew();
             }
         }

@@ -80,7 +80,7 @@ fn answer(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided) -> O
 /// Whether the answer may get header lines. Most are those of files, of which nothing is said.
 #[inline]
 fn adds_headers(conf: &PolicyConf, decided: &Decided) -> bool {
-    let is_file = decided.page.part == Part::Asset;
+    let is_file = decided.part == Part::Asset;
     conf.adds_headers && (!is_file || conf.policy.expose || decided.remember || decided.keep)
 }
 
@@ -93,7 +93,7 @@ fn served(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided, line
     }
     shared_caches::check_key(r, conf, line);
     let is_private = match &conf.policy.pin {
-        Some(pin) if decided.page.part.is_navigation() => {
+        Some(pin) if decided.part.is_navigation() => {
             let is_html = has_type(r, b"text/html");
             if is_html {
                 cookies::set_visitor(r, conf, decided)?;
@@ -106,8 +106,7 @@ fn served(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Decided, line
         }
         // A page that a script or a prefetch has asked for has the address of the page that others navigate to.
         Some(_) => {
-            decided.page.part == Part::Follower
-                && (has_type(r, b"text/html") || has_type(r, b"text/x-component"))
+            decided.part == Part::Follower && (has_type(r, b"text/html") || has_type(r, b"text/x-component"))
         }
         // SAFETY: a main request, which outlives the view.
         None if has_type(r, b"text/html") && is_navigation(&unsafe { View::new(r) }) => {

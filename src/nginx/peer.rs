@@ -104,7 +104,7 @@ unsafe fn enter(r: *mut ngx_http_request_t, conf: &PolicyConf, line: usize) -> n
 
 #[inline]
 fn next(conf: &PolicyConf, decided: &Decided, place: usize) -> Option<(usize, usize)> {
-    conf.next(decided.page.part == Part::Asset, place, decided.release)
+    conf.next(decided.part == Part::Asset, place, decided.release)
 }
 
 /// Puts our functions where the balancer has put its own.
@@ -117,7 +117,7 @@ unsafe fn install(u: *mut ngx_http_upstream_t, peer: *mut Peer) {
         let pc = &mut (*u).peer;
         pc.data = peer.cast();
         let is_last = (*peer).next.is_none();
-        pc.get = Some(if is_last { calls::get_last } else { calls::get });
+        pc.get = Some(if is_last { calls::get_last } else { calls::get_first });
         pc.free = Some(if is_last { calls::free_last } else { calls::free });
         #[cfg(ngx_feature = "http_ssl")]
         {
@@ -153,19 +153,14 @@ impl Peer {
         if self.main { unsafe { &*self.decided }.attempts() } else { None }
     }
 
-    /// Asks for a server. A balancer counts its tries when it gets a server back, so here it sees the number that nginx
-    /// sees.
+    /// Asks for the first server.
     ///
     /// # Safety
     /// `pc` must be the live connection of this peer's upstream.
     #[inline]
-    unsafe fn get(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
+    unsafe fn get_first(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
         // SAFETY: the balancer gets its own data.
         unsafe {
-            self.tries.begin((*pc).tries);
-            if self.tries.of_release() == 0 && self.next.is_some() {
-                return self.get_from_next(pc);
-            }
             match self.ask(pc) {
                 // nginx would give up: that no server is live is no reason to try again, for it.
                 NO_LIVE if self.next.is_some() => {
@@ -173,6 +168,22 @@ impl Peer {
                     self.get_from_next(pc)
                 }
                 result => result,
+            }
+        }
+    }
+
+    /// Asks for a server. A balancer counts its tries when it gets a server back, so here it sees the number that nginx
+    /// sees.
+    ///
+    /// # Safety
+    /// As for [`Peer::get_first`].
+    unsafe fn get(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
+        // SAFETY: as for get_first.
+        unsafe {
+            self.tries.begin((*pc).tries);
+            match self.tries.of_release() == 0 && self.next.is_some() {
+                true => self.get_from_next(pc),
+                false => self.get_first(pc),
             }
         }
     }
@@ -236,13 +247,15 @@ impl Peer {
         }
     }
 
-    /// Gives a server back.
+    /// Gives a server back that has failed.
     ///
     /// # Safety
-    /// As for [`Peer::get`].
+    /// As for [`Peer::get_first`].
+    #[cold]
     unsafe fn free(&mut self, pc: *mut ngx_peer_connection_t, state: ngx_uint_t) {
         // SAFETY: the balancer gets its own number of tries.
         unsafe {
+            (*pc).get = Some(calls::get);
             (*pc).tries = self.tries.of_release();
             self.give_back(pc, state);
             // On 403 and 404 the other servers of the release would say the same.

@@ -22,7 +22,7 @@ use super::request::View;
 use crate::attempts::Attempts;
 use crate::decision::{Decision, Reason, decide_at_once, decide_pinned, decide_unpinned};
 use crate::in_force::InForce;
-use crate::pin::{Following, Pin};
+use crate::pin::{Belongs, Following, Part, Pin, Pinned};
 use crate::policy::Policy;
 use crate::user::Visitor;
 
@@ -35,8 +35,10 @@ pub struct Decided {
     /// Of what was in force.
     pub epoch: u64,
     pub reason: Reason,
-    /// The page that the request belongs to.
-    pub page: Following,
+    /// What the request is to its page, the build of that page, and what its cookie says.
+    pub part: Part,
+    pub belongs: Belongs,
+    pub pinned: Option<Pinned>,
     /// Whether it says something of the release that the split chose.
     pub is_dealt: bool,
     pub sender: SenderCell,
@@ -64,6 +66,7 @@ impl Decided {
     ) -> Decided {
         let is_dealt = decision.is_dealt();
         let Decision { release, line, reason, page, remember, sender } = decision;
+        let Following { part, belongs, cookie: pinned, .. } = page;
         let (visitor, keep) = sender
             .as_ref()
             .map_or((Visitor::Unused, false), |sender| (sender.user.visitor, sender.user.keep));
@@ -76,7 +79,9 @@ impl Decided {
             line,
             epoch,
             reason,
-            page,
+            part,
+            belongs,
+            pinned,
             is_dealt,
             sender,
             visitor,

@@ -97,6 +97,27 @@ impl Request for View<'_> {
         }
     }
 
+    #[cfg(nginx1_23_0)]
+    #[inline]
+    fn only_cookie_line(&self) -> Option<&[u8]> {
+        // SAFETY: as for all of them.
+        unsafe {
+            let line = (*self.main).headers_in.cookie.as_ref()?;
+            if line.next.is_null() { Some(bytes(line.value)) } else { None }
+        }
+    }
+
+    #[cfg(not(nginx1_23_0))]
+    #[inline]
+    fn only_cookie_line(&self) -> Option<&[u8]> {
+        // SAFETY: as for all of them.
+        unsafe {
+            let lines = &raw const (*self.main).headers_in.cookies;
+            let first = (*lines).elts.cast::<*const ngx_table_elt_t>();
+            if (*lines).nelts == 1 { Some(bytes((**first).value)) } else { None }
+        }
+    }
+
     #[inline]
     fn for_each_header<'r>(&'r self, lengths: Lengths, mut visit: impl FnMut(&'r [u8], &'r [u8])) {
         // SAFETY: header lines live in the request's pool and buffers.

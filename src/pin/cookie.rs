@@ -21,7 +21,6 @@ pub struct PinCookie {
     pub slot: usize,
     alone: CookieName,
     life: Seconds,
-    /// By the lines of the file.
     seals: RefCell<Box<[Seal]>>,
 }
 
@@ -36,20 +35,32 @@ pub enum Pinned {
     Unknown,
 }
 
-/// The tags of one generation.
-#[derive(Clone, Debug)]
+/// All that a cookie says but the time, with the dot before that.
+type Sealed = [u8; SEALED];
+const SEALED: usize = GENERATION + ".s.".len() + TAG + ".".len();
+const GENERATION: usize = 16;
+const TAG: usize = 22;
+/// The time has ten digits until the year 2286.
+const VALUE: usize = SEALED + 10;
+
+/// One such text, and what it proves.
+#[derive(Debug)]
 struct Seal {
-    /// As the cookie has it.
-    generation: [u8; 16],
-    /// By key, of which the first seals; of pages that the split did not choose, and that it chose.
-    tags: Vec<[Tag; 2]>,
+    text: Sealed,
+    proof: Proof,
 }
 
-const TAG: usize = 22;
-type Tag = [u8; TAG];
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Proof {
+    /// Of the file, whose first line with a generation stands for it.
+    line: usize,
+    is_dealt: bool,
+    /// Whether an older key has made it.
+    is_old: bool,
+}
 
-/// What the cookie says of how its page was chosen.
-const DEALT: [u8; 2] = *b"os";
+/// What the cookie says of how its page was chosen: by the split or not.
+const DEALT: [(bool, char); 2] = [(true, 's'), (false, 'o')];
 
 impl PinCookie {
     pub fn new(name: String, life: Seconds, names: &mut InputNames) -> PinCookie {
@@ -57,55 +68,67 @@ impl PinCookie {
         PinCookie { name, slot, alone, life, seals: RefCell::default() }
     }
 
-    /// Makes the tags of the generations that the lines of the file name. Called again when keys have changed.
+    /// Makes the texts of the generations that the lines of the file name. Called again when keys have changed.
     pub fn seal(&self, policy: &str, generations: impl Iterator<Item = Generation>, keys: &CookieKeys) {
-        let seal = |generation: Generation| Seal {
-            generation: digits(generation),
-            tags: keys.iter().map(|key| DEALT.map(|dealt| tag(key, policy, generation, dealt))).collect(),
-        };
-        self.seals.replace(generations.map(seal).collect());
+        let mut seals = Vec::new();
+        for (line, generation) in generations.enumerate() {
+            for (number, key) in keys.iter().enumerate() {
+                for (is_dealt, dealt) in DEALT {
+                    let text = sealed(key, policy, generation, dealt);
+                    seals.push(Seal { text, proof: Proof { line, is_dealt, is_old: number > 0 } });
+                }
+            }
+        }
+        self.seals.replace(seals.into());
     }
 
-    /// Looks for a genuine cookie, and nothing else. Its time of issue is left out.
+    /// Looks for a genuine cookie, and nothing else: first at the end of the line, since a look through a long one costs as
+    /// much as the rest of the decision. Of several, any is as good. Its time of issue is left out.
     #[inline(always)]
-    pub fn find(&self, request: &impl Request) -> Option<Pinned> {
+    pub fn find(&self, request: &impl Request) -> Option<(usize, bool)> {
+        let last = request.only_cookie_line().and_then(|line| self.alone.find_last(line, VALUE));
+        let found = last.and_then(|value| self.genuine(value.first_chunk()?));
+        let proof = found.or_else(|| self.first_in(request))?;
+        Some((proof.line, proof.is_dealt))
+    }
+
+    #[inline(never)]
+    fn first_in(&self, request: &impl Request) -> Option<Proof> {
         let mut found = None;
         request.for_each_cookie_line(|line| {
             found = found.or_else(|| self.alone.find(line, |text| request.split(b';', text)));
         });
-        self.parse(found?, false).filter(|pinned| matches!(pinned, Pinned::Genuine { .. }))
+        self.genuine(found?.first_chunk()?)
+    }
+
+    /// What this module has written, by its beginning.
+    #[inline(always)]
+    fn genuine(&self, text: &Sealed) -> Option<Proof> {
+        for seal in &**self.seals.borrow() {
+            if is_same(&seal.text, text) {
+                return Some(seal.proof);
+            }
+        }
+        None
     }
 
     /// `None`: there is no cookie, or nothing like one of ours. Without `with_time` the time of issue is 0.
     pub fn read(&self, value: &[u8], with_time: bool) -> Option<Pinned> {
-        self.parse(value, with_time)
-    }
-
-    #[inline(always)]
-    fn parse(&self, value: &[u8], with_time: bool) -> Option<Pinned> {
-        let (generation, rest) = value.split_first_chunk::<16>()?;
-        let [b'.', dealt, b'.', rest @ ..] = rest else {
+        let (text, time) = value.split_first_chunk()?;
+        if let Some(Proof { line, is_dealt, is_old }) = self.genuine(text) {
+            // One that an older key has sealed is due.
+            let issued = if with_time && !is_old { number(time) } else { 0 };
+            return Some(Pinned::Genuine { line, is_dealt, issued });
+        }
+        let (generation, [b'.', b's' | b'o', b'.', _tag @ .., b'.']) =
+            text.split_first_chunk::<GENERATION>()?
+        else {
             return None;
         };
-        let (tag, issued) = rest.split_first_chunk::<TAG>()?;
-        let is_dealt = usize::from(*dealt == DEALT[1]);
-        if DEALT[is_dealt] != *dealt {
-            return None;
+        match self.seals.borrow().iter().find(|seal| seal.text.starts_with(generation)) {
+            Some(seal) => Some(Pinned::Claimed { line: seal.proof.line }),
+            None => is_generation(generation).then_some(Pinned::Unknown),
         }
-        let issued = issued.strip_prefix(b".")?;
-        let seals = self.seals.borrow();
-        let is_of = |seal: &Seal| u128::from_ne_bytes(seal.generation) == u128::from_ne_bytes(*generation);
-        let Some(line) = seals.iter().position(is_of) else {
-            return is_generation(generation).then_some(Pinned::Unknown);
-        };
-        for (key, tags) in seals[line].tags.iter().enumerate() {
-            if is_same(&tags[is_dealt], tag) {
-                // One that an older key has sealed is due.
-                let issued = if key == 0 && with_time { number(issued) } else { 0 };
-                return Some(Pinned::Genuine { line, is_dealt: is_dealt != 0, issued });
-            }
-        }
-        Some(Pinned::Claimed { line })
     }
 
     /// Whether a cookie has to be set again: past half its life, or from the future.
@@ -116,10 +139,10 @@ impl PinCookie {
     /// A cookie for a page that the build of this line has served. `None`: there is no key.
     pub fn line(&self, line: usize, is_dealt: bool, now: Seconds, secure: bool) -> Option<String> {
         let seals = self.seals.borrow();
-        let seal = seals.get(line)?;
-        let (text, tag) = (str::from_utf8(&seal.generation).ok()?, seal.tags.first()?[usize::from(is_dealt)]);
-        let (dealt, tag) = (char::from(DEALT[usize::from(is_dealt)]), String::from_utf8_lossy(&tag));
-        Some(set_cookie::line(&self.name, format_args!("{text}.{dealt}.{tag}.{now}"), self.life, secure))
+        let proof = Proof { line, is_dealt, is_old: false };
+        let seal = seals.iter().find(|seal| seal.proof == proof)?;
+        let text = str::from_utf8(&seal.text).ok()?;
+        Some(set_cookie::line(&self.name, format_args!("{text}{now}"), self.life, secure))
     }
 }
 
@@ -128,27 +151,25 @@ fn is_generation(text: &[u8; 16]) -> bool {
     text.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Compares pieces of 96 bits as a whole: whatever time it takes, there is nothing to be guessed step by step.
+/// Compares 96 bits of the tag as a whole, then all that is left: whatever time it takes, there is nothing to be guessed
+/// step by step.
 #[inline]
-fn is_same(a: &Tag, b: &Tag) -> bool {
-    let pieces = |tag: &Tag| Some((tag.first_chunk::<16>().copied()?, tag.last_chunk::<16>().copied()?));
-    let (Some((a, a_end)), Some((b, b_end))) = (pieces(a), pieces(b)) else {
-        return false;
+fn is_same(a: &Sealed, b: &Sealed) -> bool {
+    let piece =
+        |text: &Sealed, at: usize| text[at..].first_chunk::<16>().map(|piece| u128::from_ne_bytes(*piece));
+    let differ = |at: usize| match (piece(a, at), piece(b, at)) {
+        (Some(a), Some(b)) => a ^ b,
+        _ => u128::MAX,
     };
-    let differ = |a: [u8; 16], b: [u8; 16]| u128::from_ne_bytes(a) ^ u128::from_ne_bytes(b);
-    differ(a, b) | differ(a_end, b_end) == 0
-}
-
-fn digits(generation: Generation) -> [u8; 16] {
-    let text = generation.to_string();
-    text.as_bytes().first_chunk().copied().unwrap_or_default()
+    differ(GENERATION + 3) == 0 && differ(0) | differ(16) | differ(SEALED - 16) == 0
 }
 
 /// The name of a policy has no zero byte.
-fn tag(key: &CookieKey, policy: &str, generation: Generation, dealt: u8) -> Tag {
-    let code = key.pin.sign(&[policy.as_bytes(), b"\0", &generation.to_word().to_be_bytes(), &[dealt]]);
-    let text = URL_SAFE_NO_PAD.encode(code);
-    text.as_bytes().first_chunk().copied().unwrap_or_default()
+fn sealed(key: &CookieKey, policy: &str, generation: Generation, dealt: char) -> Sealed {
+    let code = key.pin.sign(&[policy.as_bytes(), b"\0", &generation.to_word().to_be_bytes(), &[dealt as u8]]);
+    let tag = URL_SAFE_NO_PAD.encode(code);
+    let text = format!("{generation}.{dealt}.{tag:.TAG$}.");
+    text.as_bytes().first_chunk().copied().unwrap_or([0; SEALED])
 }
 
 fn number(digits: &[u8]) -> Seconds {

@@ -63,10 +63,11 @@ impl Part {
     }
 }
 
-impl Following {
+impl Belongs {
     /// Whether the request is served by another build than that of its page.
-    pub fn is_skew(&self, served: usize) -> bool {
-        match self.belongs {
+    #[inline]
+    pub fn is_skew(self, served: usize) -> bool {
+        match self {
             Belongs::Nowhere => false,
             Belongs::To(line) => line != served,
             Belongs::Elsewhere => true,
@@ -103,14 +104,12 @@ impl Pin {
         {
             return None;
         }
-        match self.cookie.find(request) {
-            cookie @ Some(Pinned::Genuine { line, is_dealt, .. })
-                if part == Part::Asset || in_force.keeps_pages(line) =>
-            {
-                Some(Following { part, belongs: Belongs::To(line), line: Some(line), is_dealt, cookie })
-            }
-            _ => None,
+        let (line, is_dealt) = self.cookie.find(request)?;
+        if part != Part::Asset && !in_force.keeps_pages(line) {
+            return None;
         }
+        let cookie = Some(Pinned::Genuine { line, is_dealt, issued: 0 });
+        Some(Following { part, belongs: Belongs::To(line), line: Some(line), is_dealt, cookie })
     }
 
     /// What a request is, by its path and its header lines.

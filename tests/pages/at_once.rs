@@ -42,6 +42,10 @@ fn files() {
         ("/_next/static/a.js", &*pin, true),
         ("/spa/a.js", &pin, true),
         ("/_next/static/a.js", &format!("a=b; {pin}; {with_wrong_tag}"), true),
+        ("/_next/static/a.js", &format!("{with_wrong_tag}; {pin}"), true), // any of several is as good
+        ("/_next/static/a.js", &format!("a=b;{pin}"), true),
+        ("/_next/static/a.js", &format!("a=b {pin}"), false),
+        ("/_next/static/a.js", &format!("x{pin}"), false),
         ("/_next/static/a.js", &with_wrong_tag, false),
         ("/_next/static/a.js", &pin[..pin.len() - 11], false),
         ("/_next/static/a.js", "", false),

@@ -75,7 +75,7 @@ impl Count<'_> {
         let ttfb = (state.header_time != UNSET).then_some(state.header_time as u64);
         let attempt = Attempt { status: state.status, is_connected: state.connect_time != UNSET, ttfb };
         // What another build makes of a page's request says nothing about it.
-        let is_own = !self.decided.page.is_skew(line);
+        let is_own = !self.decided.belongs.is_skew(line);
         let outcome = match Outcome::of(attempt, |status| is_own && self.conf.policy.is_failure(status)) {
             _ if is_stale => Outcome::Stale,
             // nginx names the upstream, not a server, when there was none to ask.

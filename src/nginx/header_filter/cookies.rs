@@ -43,7 +43,7 @@ pub fn set_visitor(r: &mut ngx_http_request_t, conf: &PolicyConf, decided: &Deci
 pub fn set_pin(r: &mut ngx_http_request_t, pin: &Pin, decided: &Decided, line: usize) -> Option<()> {
     // The split did not choose what answers in place of its choice.
     let (is_dealt, now) = (decided.is_dealt && line == decided.line, now());
-    let is_right = match decided.page.cookie {
+    let is_right = match decided.pinned {
         Some(Pinned::Genuine { line: pinned, is_dealt: dealt, issued }) => {
             pinned == line && dealt == is_dealt && !pin.cookie.is_due(issued, now)
         }

@@ -8,8 +8,14 @@ use nginx_sys::*;
 use super::super::guard::guard;
 use super::Peer;
 
-pub unsafe extern "C" fn get(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
+/// Before anything has failed.
+pub unsafe extern "C" fn get_first(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
     // SAFETY: nginx passes the connection and the data that `install` has set.
+    guard(NGX_ERROR as ngx_int_t, || unsafe { (*data.cast::<Peer>()).get_first(pc) })
+}
+
+pub unsafe extern "C" fn get(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
+    // SAFETY: as in get_first.
     guard(NGX_ERROR as ngx_int_t, || unsafe { (*data.cast::<Peer>()).get(pc) })
 }
 
@@ -21,7 +27,13 @@ pub unsafe extern "C" fn get_last(pc: *mut ngx_peer_connection_t, data: *mut c_v
 
 pub unsafe extern "C" fn free(pc: *mut ngx_peer_connection_t, data: *mut c_void, state: ngx_uint_t) {
     // SAFETY: as in get.
-    guard((), || unsafe { (*data.cast::<Peer>()).free(pc, state) });
+    guard((), || unsafe {
+        let peer = &mut *data.cast::<Peer>();
+        match state {
+            0 => peer.give_back(pc, 0), // nginx asks for no other one
+            _ => peer.free(pc, state),
+        }
+    });
 }
 
 /// For a release after which there is no other one.
