@@ -52,7 +52,7 @@ impl Condition {
     }
 
     /// `None` when memory is short.
-    #[inline]
+    #[inline(always)]
     pub fn holds<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<bool> {
         let value = match &self.source {
             Source::Cookie(slot) => inputs.cookie(*slot),

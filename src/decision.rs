@@ -224,8 +224,8 @@ fn empty_slots<'r>(count: usize) -> Option<Vec<Option<&'r [u8]>>> {
     Some(slots)
 }
 
-#[inline]
 /// The first route that matches and leads somewhere, and whether one before it leads to a release that is not open.
+#[inline(always)]
 fn first_route<'r>(
     policy: &Policy,
     in_force: &InForce,

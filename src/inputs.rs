@@ -21,9 +21,15 @@ pub trait Request {
     }
     /// Header lines whose names have one of these lengths, in the order received, as name and value.
     fn for_each_header<'r>(&'r self, lengths: Lengths, visit: impl FnMut(&'r [u8], &'r [u8]));
-    /// Header lines by [`header_hash`], in the order received: the quickest way to names that are known beforehand.
-    fn for_each_hashed_header<'r>(&'r self, mut visit: impl FnMut(usize, &'r [u8])) {
-        self.for_each_header(Lengths::ALL, |name, value| visit(header_hash(name), value));
+    /// Header lines by [`header_hash`], in the order received: the quickest way to names that are known beforehand. Lines
+    /// with other hashes may be among them.
+    fn for_each_hashed_header<'r>(&'r self, known: Hashes, mut visit: impl FnMut(usize, &'r [u8])) {
+        self.for_each_header(Lengths::ALL, |name, value| {
+            let hash = header_hash(name);
+            if known.may_contain(hash) {
+                visit(hash, value);
+            }
+        });
     }
     /// The value of `Authorization`, of which a request has one at most (RFC 9110 section 11.6.2). The web server keeps it
     /// at hand, and a look through all header lines costs a quarter of a decision.
@@ -43,10 +49,12 @@ pub trait Request {
     fn variable(&self, id: VariableId) -> &[u8];
     /// What is before and behind the first `byte` in `text`: a method, since nothing beats the C library's memchr.
     fn split<'t>(&self, byte: u8, text: &'t [u8]) -> (&'t [u8], &'t [u8]) {
-        match memchr::memchr(byte, text) {
-            Some(found) => (&text[..found], &text[found + 1..]),
-            None => (text, &[]),
-        }
+        split(byte, text)
+    }
+    /// What [`argument`] finds.
+    #[inline]
+    fn argument<'t>(&self, query: &'t [u8], name: &[u8]) -> &'t [u8] {
+        argument_by(query, name, |rest| self.split(b'&', rest))
     }
     /// The parts in a row, in memory of the request's own. `None` when memory is short.
     fn concat(&self, parts: &[&[u8]]) -> Option<&[u8]>;
@@ -68,6 +76,32 @@ pub const fn header_hash(name: &[u8]) -> usize {
         at += 1;
     }
     hash
+}
+
+/// A set of hashes: one, or more by their last six bits. Spares most header lines any further look.
+#[derive(Clone, Copy, Debug)]
+pub enum Hashes {
+    One(usize),
+    Bits(u64),
+}
+
+impl Hashes {
+    pub const fn of(hashes: &[usize]) -> Hashes {
+        let (mut bits, mut at) = (0, 0);
+        while at < hashes.len() {
+            bits |= 1 << (hashes[at] % 64);
+            at += 1;
+        }
+        Hashes::Bits(bits)
+    }
+
+    #[inline(always)]
+    pub fn may_contain(self, hash: usize) -> bool {
+        match self {
+            Hashes::One(one) => hash == one,
+            Hashes::Bits(bits) => bits >> (hash % 64) & 1 != 0,
+        }
+    }
 }
 
 /// A set of lengths; from 63 on they count as one. Spares most header lines a look at their names.
@@ -124,14 +158,22 @@ impl InputNames {
     ) -> Option<Inputs<'s, 'r>> {
         let (cookies, headers) = slots.split_at_mut_checked(self.cookies.len())?;
         if !cookies.is_empty() {
-            request.for_each_cookie_line(|line| {
-                self.cookies.scan(line, cookies, |text| request.split(b';', text));
-            });
+            match request.only_cookie_line() {
+                Some(line) => self.cookies.scan(line, cookies, |text| request.split(b';', text)),
+                None => self.read_cookie_lines(request, cookies),
+            }
         }
         if !headers.is_empty() {
             self.read_headers(request, headers)?;
         }
         Some(Inputs { slots, cookies: self.cookies.len(), claims: None })
+    }
+
+    #[inline(never)]
+    fn read_cookie_lines<'r>(&self, request: &'r impl Request, found: &mut [Option<&'r [u8]>]) {
+        request.for_each_cookie_line(|line| {
+            self.cookies.scan(line, found, |text| request.split(b';', text));
+        });
     }
 
     #[inline(never)]
@@ -205,19 +247,31 @@ impl<'s, 'r> Inputs<'s, 'r> {
 /// The value of a query argument, undecoded; the first of its name counts, names without regard to case
 /// (`ngx_http_arg`).
 pub fn argument<'r>(query: &'r [u8], name: &[u8]) -> &'r [u8] {
-    let mut rest = query;
-    loop {
-        let end = memchr::memchr(b'&', rest);
-        let (pair, more) = rest.split_at(end.unwrap_or(rest.len()));
+    argument_by(query, name, |rest| split(b'&', rest))
+}
+
+#[inline(always)]
+fn argument_by<'r>(
+    mut rest: &'r [u8],
+    name: &[u8],
+    split: impl Fn(&'r [u8]) -> (&'r [u8], &'r [u8]),
+) -> &'r [u8] {
+    while !rest.is_empty() {
+        let (pair, more) = split(rest);
         if let Some((head, [b'=', value @ ..])) = pair.split_at_checked(name.len())
             && head.eq_ignore_ascii_case(name)
         {
             return value;
         }
-        match more {
-            [_, next @ ..] => rest = next,
-            [] => return &[],
-        }
+        rest = more;
+    }
+    &[]
+}
+
+fn split(byte: u8, text: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memchr(byte, text) {
+        Some(found) => (&text[..found], &text[found + 1..]),
+        None => (text, &[]),
     }
 }
 

@@ -5,7 +5,7 @@
 use memchr::memmem;
 
 use crate::beginning::begins;
-use crate::inputs::{Request, header_hash};
+use crate::inputs::{Hashes, Request, header_hash};
 
 /// What the header lines of a request say about the page that it belongs to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,11 +29,14 @@ const SEC_PURPOSE: usize = header_hash(b"sec-purpose");
 const DEPLOYMENT: usize = header_hash(b"x-deployment-id");
 const ACCEPT: usize = header_hash(b"accept");
 
+const OF_PAGES: Hashes =
+    Hashes::of(&[MODE, DEST, SITE, USER, STORAGE_ACCESS, PURPOSE, SEC_PURPOSE, DEPLOYMENT]);
+
 impl<'r> PageHeaders<'r> {
     #[inline(never)]
     pub fn read(request: &'r impl Request) -> PageHeaders<'r> {
         let mut headers = PageHeaders::default();
-        request.for_each_hashed_header(|name, value| {
+        request.for_each_hashed_header(OF_PAGES, |name, value| {
             headers.metadata |= matches!(name, MODE | DEST | SITE | USER | STORAGE_ACCESS);
             match name {
                 MODE => headers.mode = Some(value),
@@ -50,11 +53,7 @@ impl<'r> PageHeaders<'r> {
     #[inline(always)]
     pub fn read_deployment(request: &'r impl Request) -> PageHeaders<'r> {
         let mut headers = PageHeaders::default();
-        request.for_each_hashed_header(|name, value| {
-            if name == DEPLOYMENT {
-                headers.deployment = value;
-            }
-        });
+        request.for_each_hashed_header(Hashes::One(DEPLOYMENT), |_, value| headers.deployment = value);
         headers
     }
 
@@ -86,8 +85,8 @@ pub fn is_navigation(request: &impl Request) -> bool {
 #[inline(never)]
 fn accepts_html(request: &impl Request) -> bool {
     let mut accepts = false;
-    request.for_each_hashed_header(|name, value| {
-        accepts |= name == ACCEPT && memmem::find(&value.to_ascii_lowercase(), b"text/html").is_some();
+    request.for_each_hashed_header(Hashes::One(ACCEPT), |_, value| {
+        accepts |= memmem::find(&value.to_ascii_lowercase(), b"text/html").is_some();
     });
     accepts
 }

@@ -66,7 +66,7 @@ impl Route {
     }
 
     /// Whether all conditions hold. `None` when memory is short.
-    #[inline]
+    #[inline(always)]
     pub fn matches<'r>(&self, inputs: Inputs<'_, 'r>, request: &'r impl Request) -> Option<bool> {
         for condition in &self.conditions {
             if !condition.holds(inputs, request)? {

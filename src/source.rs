@@ -3,7 +3,7 @@
 
 use crate::claims::Claim;
 use crate::config::{Environment, VariableId, quote};
-use crate::inputs::{InputNames, Inputs, Request, argument};
+use crate::inputs::{InputNames, Inputs, Request};
 
 /// A source, with its names resolved to slots and variable numbers.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Source {
             Source::Cookie(slot) => Some(inputs.cookie(*slot)),
             Source::Header(slot) => Some(inputs.header(*slot)),
             Source::Authorization => Some(request.authorization()),
-            Source::Argument(name) => Some(argument(request.query(), name)),
+            Source::Argument(name) => Some(request.argument(request.query(), name)),
             // A list as one text, which only a user id wants; conditions look at its elements.
             Source::Claim(slot) => match inputs.claim(*slot) {
                 Claim::Missing => Some(&[]),

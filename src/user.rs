@@ -127,7 +127,7 @@ impl UserSources {
     }
 
     /// `None` when memory is short.
-    #[inline]
+    #[inline(always)]
     pub fn identify<'r>(
         &self,
         inputs: Inputs<'_, 'r>,

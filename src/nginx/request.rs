@@ -13,7 +13,7 @@ use crate::claims::Claims;
 use crate::config::VariableId;
 use crate::failure::Failure;
 use crate::identity::Kind;
-use crate::inputs::{Lengths, Request};
+use crate::inputs::{Hashes, Lengths, Request};
 use crate::policy::Policy;
 
 /// The main request of a client, for as long as a decision or a filter looks at it.
@@ -131,11 +131,13 @@ impl Request for View<'_> {
     }
 
     #[inline(always)]
-    fn for_each_hashed_header<'r>(&'r self, mut visit: impl FnMut(usize, &'r [u8])) {
+    fn for_each_hashed_header<'r>(&'r self, known: Hashes, mut visit: impl FnMut(usize, &'r [u8])) {
         // SAFETY: header lines live in the request's pool and buffers.
         unsafe {
             for_each_line(&raw const (*self.main).headers_in.headers, |line| {
-                visit((*line).hash, bytes((*line).value));
+                if known.may_contain((*line).hash) {
+                    visit((*line).hash, bytes((*line).value));
+                }
             });
         }
     }

@@ -5,7 +5,7 @@
 
 use super::{Pin, Pinned};
 use crate::in_force::InForce;
-use crate::inputs::{Inputs, Request, argument};
+use crate::inputs::{Inputs, Request};
 use crate::navigation::PageHeaders;
 use crate::policy::Policy;
 
@@ -100,7 +100,7 @@ impl Pin {
         if part.is_navigation()
             || self.by.is_some()
             || !headers.deployment.is_empty()
-            || !query.is_empty() && !argument(query, b"dpl").is_empty()
+            || !query.is_empty() && !request.argument(query, b"dpl").is_empty()
         {
             return None;
         }
@@ -154,7 +154,7 @@ impl Pin {
             Some(source) => source.value(inputs, request)?,
             None => &[],
         };
-        let deployment = if query.is_empty() { &[] } else { argument(query, b"dpl") };
+        let deployment = if query.is_empty() { &[] } else { request.argument(query, b"dpl") };
         for name in [by, deployment, headers.deployment].into_iter().filter(|name| !name.is_empty()) {
             following.named(policy.line_named(name, in_force), may_name);
         }
