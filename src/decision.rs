@@ -97,10 +97,10 @@ impl Decision<'_> {
 /// Decides `request` by `policy`, as it stands, for who explains it and for tests: the glue does the same, with
 /// allocations between. `None` when memory is short.
 pub fn decide<'r>(policy: &Policy, in_force: &InForce, request: &'r impl Request) -> Option<Decision<'r>> {
-    match (decide_at_once(policy, in_force, request), &policy.pin) {
-        (Some(decision), _) => Some(decision),
-        (None, Some(pin)) => decide_pinned(policy, pin, in_force, request),
-        (None, None) => decide_unpinned(policy, in_force, request),
+    match &policy.pin {
+        None => decide_unpinned(policy, in_force, request),
+        Some(pin) => decide_at_once(policy, pin, in_force, request)
+            .or_else(|| decide_pinned(policy, pin, in_force, request)),
     }
 }
 

@@ -116,9 +116,14 @@ impl Prefixes {
         checked.collect::<Result<_, _>>().map(Prefixes)
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn hold(&self, path: &[u8]) -> bool {
-        self.0.iter().any(|prefix| prefix.strip(path).is_some())
+        for prefix in &self.0 {
+            if prefix.strip(path).is_some() {
+                return true;
+            }
+        }
+        false
     }
 }
 

@@ -12,10 +12,13 @@ use crate::policy::Policy;
 #[inline(always)]
 pub fn decide_at_once<'r>(
     policy: &Policy,
+    pin: &Pin,
     in_force: &InForce,
     request: &'r impl Request,
 ) -> Option<Decision<'r>> {
-    let pin = policy.pin.as_ref().filter(|_| only_page_matters(policy))?;
+    if !only_page_matters(policy) {
+        return None;
+    }
     let page = pin.page_of_file(in_force, request)?;
     page.line.map(|line| of_page(in_force, line, page))
 }

@@ -5,7 +5,7 @@
 
 mod sender;
 
-use core::cell::Cell;
+use core::cell::{Cell, Ref};
 use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -196,15 +196,15 @@ fn take<'r>(
     newest: *mut *mut Record,
     conf: &PolicyConf,
 ) -> Option<&'r Record> {
+    let in_force = conf.shared.refreshed(&conf.policy);
+    let Some(pin) = &conf.policy.pin else {
+        return take_unpinned(main, newest, conf, in_force);
+    };
     // SAFETY: the main request outlives the decision; see newest.
     unsafe {
         let view = View::new(main);
-        let in_force = conf.shared.refreshed(&conf.policy);
-        let Some(decision) = decide_at_once(&conf.policy, &in_force, &view) else {
-            return match &conf.policy.pin {
-                None => take_unpinned(main, newest, conf),
-                Some(pin) => take_pinned(main, newest, conf, pin),
-            };
+        let Some(decision) = decide_at_once(&conf.policy, pin, &in_force, &view) else {
+            return take_pinned(main, newest, conf, pin, in_force);
         };
         let (record, first_peer) = Room::allocate(main)?;
         let decided = Some(Decided::new(decision, in_force.epoch, ptr::null(), first_peer));
@@ -221,8 +221,9 @@ fn take_pinned<'r>(
     newest: *mut *mut Record,
     conf: &PolicyConf,
     pin: &Pin,
+    in_force: Ref<'_, InForce>,
 ) -> Option<&'r Record> {
-    take_by(main, newest, conf, |policy, in_force, view| decide_pinned(policy, pin, in_force, view))
+    take_by(main, newest, conf, in_force, |policy, in_force, view| decide_pinned(policy, pin, in_force, view))
 }
 
 /// Kept apart, as less has to be kept at hand.
@@ -231,8 +232,9 @@ fn take_unpinned<'r>(
     main: *mut ngx_http_request_t,
     newest: *mut *mut Record,
     conf: &PolicyConf,
+    in_force: Ref<'_, InForce>,
 ) -> Option<&'r Record> {
-    take_by(main, newest, conf, |policy, in_force, view| decide_unpinned(policy, in_force, view))
+    take_by(main, newest, conf, in_force, |policy, in_force, view| decide_unpinned(policy, in_force, view))
 }
 
 #[inline(always)]
@@ -240,6 +242,7 @@ fn take_by<'r>(
     main: *mut ngx_http_request_t,
     newest: *mut *mut Record,
     conf: &PolicyConf,
+    in_force: Ref<'_, InForce>,
     decide: impl for<'v> Fn(&Policy, &InForce, &'v View<'v>) -> Option<Decision<'v>>,
 ) -> Option<&'r Record> {
     // SAFETY: the main request outlives the decision. No reference to the record is held while deciding, when
@@ -249,12 +252,9 @@ fn take_by<'r>(
         record.write(Record { policy: conf, decided: None, next: *newest });
         *newest = record;
         let view = View::new(main).counting_in(&conf.shared);
-        let in_force = conf.shared.in_force();
         let decision = decide(&conf.policy, &in_force, &view)?;
-        let epoch = in_force.epoch;
-        drop(in_force);
         let claims = view.claim_values(&conf.policy)?;
-        (*record).decided = Some(Decided::new(decision, epoch, claims, first_peer));
+        (*record).decided = Some(Decided::new(decision, in_force.epoch, claims, first_peer));
         Some(&*record)
     }
 }

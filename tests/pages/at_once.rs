@@ -33,8 +33,11 @@ fn files() {
     let (policy, weighs_all) = (policy(""), policy(WEIGHS_ALL));
     let pin = pin_cookie(&policy, CANARY, true);
     let at_once = |request: PlainRequest| {
-        assert!(decide_at_once(&weighs_all, &policy.declared, &request).is_none());
-        let decision = decide_at_once(&policy, &policy.declared, &request);
+        let decide = |policy: &Policy| {
+            decide_at_once(policy, policy.pin.as_ref().unwrap(), &policy.declared, &request)
+        };
+        assert!(decide(&weighs_all).is_none());
+        let decision = decide(&policy);
         decision.map(|decision| (decision.line, decision.page.is_dealt))
     };
     let with_wrong_tag = pin.replace(".s.", ".o.");
