@@ -25,11 +25,20 @@ class Dump:
     costs: Counter = field(default_factory=Counter)  # instructions by Place
     calls: Counter = field(default_factory=Counter)  # by object and function, instructions of what it called
     frees: int = 0  # calls of free()
+    ticks: int = 0  # calls of TICK
 
     def split(self):
-        """(instructions outside of the C library's allocator, inside)"""
+        """(instructions for requests outside of the C library's allocator, inside)"""
         inside = sum(cost for place, cost in self.costs.items() if _is_allocator(place))
-        return sum(self.costs.values()) - inside, inside
+        return sum(self.costs.values()) - inside - self.by_clock(), inside
+
+    def by_clock(self):
+        """Instructions of what the module does twice a second, however many requests come meanwhile."""
+        own = sum(cost for place, cost in self.costs.items() if place.function == TICK)
+        return own + sum(cost for (_, function), cost in self.calls.items() if function == TICK)
+
+
+TICK = "canary_clock_ticks"
 
 
 ALLOCATOR = re.compile(
@@ -87,3 +96,5 @@ def _read(file, dump):
             called = True
             if where["cfn"] == "free":
                 dump.frees += int(value.split()[0])
+            elif where["cfn"] == TICK:
+                dump.ticks += int(value.split()[0])

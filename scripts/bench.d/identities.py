@@ -23,7 +23,8 @@ class Identities:
     def __init__(self, keyring):
         self.keyring = keyring
         hs256, jwks = "identity jwt secret=jwt.secret", "identity jwt keys=jwks.json"
-        self.remembered = self._policy("jwt", "module: JWT (HS256), remembered", hs256, budget=REMEMBERED_TOKEN)
+        self.remembered = self._policy("jwt", "module: JWT (HS256), remembered", hs256)
+        self.pinned = self._policy("jwt-pin", "module: the same + pin", hs256, pin=True, budget=REMEMBERED_TOKEN)
         self.jwks = self._policy("jwks", "module: JWT by a JWK Set, remembered", jwks)
         self.first = self._policy("first", "module: JWT (HS256), first", f"{hs256} cache={PLACES}")
         self.first_jwks = self._policy("first-jwks", "module: JWT by a JWK Set, first", f"{jwks} cache={PLACES}")
@@ -33,8 +34,8 @@ class Identities:
         self.enrol = self._policy("remember", "remember cookie", keyed, role=ROLE.replace(";", " remember=30d;"))
         self.keep = self._policy("keep", "keep cookie", keyed, users="user claim:sub keep=30d;")
 
-    def _policy(self, key, title, identity, role=ROLE, users="user claim:sub;", **rest):
-        location = policy(f"{identity};", CANARY_COOKIE, role, users=users)
+    def _policy(self, key, title, identity, role=ROLE, users="user claim:sub;", pin=False, **rest):
+        location = policy(f"{identity};", CANARY_COOKIE, role, users=users, pin=pin)
         return Scenario(key, title, location=location, target="http://lobechat_canary", module=True,
                         files=self.keyring.files(), **rest)
 

@@ -91,7 +91,7 @@ def measure_instructions(options, setting, report):
     rows = [*wanted, *others] if options.quick else [*wanted, *scenarios.MORE, *others]
     counts = instructions.count_all(rows, shapes, setting)
     report.instructions(rows, shapes, counts)
-    report.cheapest(scenarios.BUDGET, [scenarios.MAP, *others], shapes, counts)
+    report.cheapest(scenarios.SPLIT, [scenarios.MAP, *others], shapes, counts)
     for line in peers.missing(setting) if options.peers or not options.quick else ():
         print(f"not measured: {line}")
     spread = max(count.spread for scenario in wanted for count in counts[scenario.key].values())
@@ -101,12 +101,13 @@ def measure_instructions(options, setting, report):
     report.section("Pages", "What a browser asks for that has a page and its pin, beside a cookie header of 40 bytes: a file of"
                    " it, a call of its API, the page again.")
     report.instructions(scenarios.OF_PAGES, visits, pages)
+    report.ticks("a judged policy", [*counts[scenarios.JUDGED.key].values(), *pages[scenarios.PINNED_JUDGED.key].values()])
     if not options.quick:
         visitors, visits = [scenarios.PLAIN, scenarios.VISITOR], traffic.pick("visitor", "first")
         report.section("Visitors", "A navigation with visitor and pin, and a first visit, which is given both.")
         report.instructions(visitors, visits, instructions.count_all(visitors, visits, setting))
     if options.profile:
-        profile([scenario for scenario in wanted if scenario.budget], traffic.pick("40", "2k"), counts, setting, report)
+        profile([scenarios.SPLIT, scenarios.JUDGED], traffic.pick("40", "2k"), counts, setting, report)
         profile(scenarios.OF_PAGES[1:], visits, pages, setting, report)
 
 

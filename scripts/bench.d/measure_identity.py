@@ -14,7 +14,7 @@ from identities import Identities, bearing, check, fresh
 from scenarios import PLAIN
 from tokens import Keyring
 
-REQUEST = ("40", "2k")
+REQUEST, OF_PAGE = ("40", "2k"), ("file", "file-2k", "api")
 
 
 @dataclass
@@ -35,7 +35,7 @@ def measure_instructions(options, setting, report):
     report.section("Identity",
                    "Route by a cookie, route by the role in a JSON Web Token (HS256), split by its sub; requests as above"
                    " and a token, as with plain nginx.")
-    requests = _requests(keyring)
+    requests = _requests(keyring, REQUEST)
     others, missing = _peers(options, setting, keyring)
     rows = [PLAIN, _checked(identities.remembered, keyring, "HS256", setting), *others]
     counts = instructions.count_all(rows, requests, setting)
@@ -43,6 +43,9 @@ def measure_instructions(options, setting, report):
     report.cheapest(identities.remembered, others, requests, counts)
     for line in missing:
         print(f"not measured: {line}")
+    report.section("Pages with a token", "The same policy; what a browser asks for that has a page and its pin.")
+    rows, of_page = [PLAIN, _checked(identities.pinned, keyring, "HS256", setting)], _requests(keyring, OF_PAGE)
+    report.instructions(rows, of_page, instructions.count_all(rows, of_page, setting))
     if not options.quick:
         _measure_others(identities, setting, report)
     firsts = _firsts(options, keyring, identities, setting)
@@ -58,18 +61,19 @@ def measure_instructions(options, setting, report):
 
 def measure_cpu(options, setting, report, rounds):
     keyring = Keyring(setting.work)
-    requests = _requests(keyring)
-    if options.quick:
-        del requests["2k"]
+    requests = _requests(keyring, REQUEST[:1] if options.quick else REQUEST)
     mine = _checked(Identities(keyring).remembered, keyring, "HS256", setting)
     rows = [PLAIN, mine, *_peers(options, setting, keyring)[0]]
     report.section("CPU time with a token", f"As above; {rounds} rounds.")
     costs = cpu.compare(rows, requests, setting, rounds, 4000)
     report.cpu(rows, requests, costs)
+    rows, of_page = [PLAIN, Identities(keyring).pinned], _requests(keyring, ("file", "api"))
+    report.section("CPU time of pages with a token", "As above.")
+    report.cpu(rows, of_page, cpu.compare(rows, of_page, setting, rounds, 4000))
 
 
-def _requests(keyring):
-    return {key: bearing(key, keyring.token("HS256")) for key in REQUEST}
+def _requests(keyring, keys):
+    return {key: bearing(key, keyring.token("HS256")) for key in keys}
 
 
 def _checked(gateway, keyring, algorithm, setting):

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 import traffic
-from scenarios import BUDGET, HASH, LOADED, PLAIN, lines_of_a_file, policies
+from scenarios import HASH, LOADED, PLAIN, SPLIT, lines_of_a_file, policies
 
 REQUESTS = 3000
 
@@ -25,7 +25,7 @@ def rows():
         (PLAIN, False),
         (LOADED, True),
         (replace(HASH, title="one policy, user split"), True),
-        (replace(BUDGET, title="one policy, two routes"), True),
+        (replace(SPLIT, title="one policy, two routes"), True),
         (replace(policies(100), title="100 policies"), True),
         (replace(lines_of_a_file(1_000_000), title="a file of 1 000 000 lines"), False),
     )

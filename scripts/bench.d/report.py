@@ -51,6 +51,13 @@ class Report:
             rows.append((*row, self._budget(scenario, shapes, counts, base)))
         self.table((*head, "budget"), rows)
 
+    def ticks(self, what, counts):
+        """What comes twice a second, not with each request."""
+        ticks = sum(count.ticks for count in counts)
+        if ticks:
+            each = sum(count.ticks * count.tick for count in counts) / ticks
+            print(f"Left out, as it comes twice a second however many requests there are: {each:.0f} instructions ({what}).")
+
     def profile(self, what, mine, base, module):
         """The functions that one count spends more in than another."""
         self.section(f"Where it goes: {what}, {more(mine, base):+.0f} instructions")

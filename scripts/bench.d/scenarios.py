@@ -102,15 +102,16 @@ PLAIN = Scenario("plain", "plain proxy_pass")
 LOADED = Scenario("loaded", "plain, module loaded", module=True)
 MAP = mapped("map", "map + split_clients", "stable lobe_a;", "canary lobe_b;")
 HASH = routed("hash", "module: user split")
-BUDGET = routed("route", "module: cookie route + user split", EXACT[1], budget=ROUTE)
+SPLIT = routed("route", "module: cookie route + user split", EXACT[1])
 JUDGE = {"http": "lobechat_canary_zone lobechat_canary:1m state=off;"}
-JUDGED = routed("judged", "module: the same, judged", EXACT[1], "rollback on;", budget=ROUTE, **JUDGE)
+JUDGED = routed("judged", "module: the same, judged", EXACT[1], "rollback on;", **JUDGE)
+# What the budget is for: a request of a page, which most are.
 PINNED = routed("pin", "module: cookie route + user split + pin", EXACT[1], pin=True, budget=ROUTE)
 PINNED_JUDGED = routed("pin-judged", PINNED.title + ", judged", EXACT[1], "rollback on;", pin=True, budget=ROUTE, **JUDGE)
 TWO = routed("two", "module: two cookie routes + user split", *EXACT)
 
-MAIN = (PLAIN, LOADED, MAP, HASH, BUDGET, JUDGED, TWO, routed("ten", "module: ten routes that miss", *TEN))
-QUICK = (PLAIN, MAP, HASH, BUDGET, JUDGED)
+MAIN = (PLAIN, LOADED, MAP, HASH, SPLIT, JUDGED, TWO, routed("ten", "module: ten routes that miss", *TEN))
+QUICK = (PLAIN, MAP, HASH, SPLIT, JUDGED)
 OF_PAGES = (PLAIN, PINNED, PINNED_JUDGED)
 
 # Not in the table of the budgets: what else a policy may be asked to do, in a row each.
@@ -123,10 +124,10 @@ HEADERS = """
 MORE = (
     mapped("map-regex", "map with a regex + split_clients", "stable lobe_a;", '"~*canary" lobe_b;'),
     routed("regex", "module: cookie routes, one a regex", *REGEX),
-    replace(BUDGET, key="variable", title="module: $lobechat_canary_upstream", budget=None,
+    replace(SPLIT, key="variable", title="module: $lobechat_canary_upstream",
             target="http://$lobechat_canary_upstream"),
-    replace(BUDGET, key="expose", title="module: expose on", budget=None, location=policy(*EXACT, "expose on;")),
-    replace(BUDGET, key="headers", title="module: three variables to the backend", budget=None,
+    replace(SPLIT, key="expose", title="module: expose on", location=policy(*EXACT, "expose on;")),
+    replace(SPLIT, key="headers", title="module: three variables to the backend",
             location=policy(*EXACT) + HEADERS),
 )
 # For navigations that get text/html, which is where cookies are set.
@@ -162,7 +163,7 @@ def policies(count):
         for n in range(1, count)
     )
     others = f"server {{ listen unix:others.sock; {others} }}" if others else ""
-    return replace(BUDGET, key=f"policies-{count}", title=str(count), budget=None, http=others)
+    return replace(SPLIT, key=f"policies-{count}", title=str(count), http=others)
 
 
 def lines_of_a_file(count):
