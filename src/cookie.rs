@@ -27,9 +27,16 @@ impl CookieName {
         CookieName { initial: initial(text[0]), name: Name::new(text, 0) }
     }
 
-    /// The value of the last cookie in a `Cookie` line, if it has this name, written as usual, and a value of this length.
+    /// The value of the first cookie in a `Cookie` line and all behind it, if it has this name, written as usual.
     #[inline(always)]
-    pub fn find_last<'r>(&self, line: &'r [u8], length: usize) -> Option<&'r [u8]> {
+    pub fn at_start<'r>(&self, line: &'r [u8]) -> Option<&'r [u8]> {
+        let &first = line.first()?;
+        if initial(first) == self.initial { self.name.text.strip(line) } else { None }
+    }
+
+    /// The value of the last cookie in a line, if it has this name, written as usual, and a value of this length.
+    #[inline(always)]
+    pub fn at_end<'r>(&self, line: &'r [u8], length: usize) -> Option<&'r [u8]> {
         let name = &self.name.text;
         let (before, pair) = line.split_at(line.len().checked_sub(name.text().len() + length)?);
         if matches!(before, [] | [.., b';', b' ']) { name.strip(pair) } else { None }

@@ -168,7 +168,8 @@ impl Runtime for SharedRuntime<'_> {
 
     fn explain(&self, policy: &str, query: &ExplainQuery) -> Option<Explanation> {
         let conf = self.main.find(policy.as_bytes())?;
-        let in_force = conf.shared.refreshed(&conf.policy);
+        // A copy: a variable that is read may have the policy decide, and look for changes.
+        let in_force = conf.shared.refreshed(&conf.policy).clone();
         // SAFETY: the main request outlives the view.
         explain::explain(&conf.policy, &in_force, query, &unsafe { View::new(self.request.main) })
     }

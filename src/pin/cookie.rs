@@ -82,14 +82,25 @@ impl PinCookie {
         self.seals.replace(seals.into());
     }
 
-    /// Looks for a genuine cookie, and nothing else: first at the end of the line, since a look through a long one costs as
-    /// much as the rest of the decision. Of several, any is as good. Its time of issue is left out.
+    /// Looks for a genuine cookie, and nothing else: at both ends of the line first, since a look through a long one costs
+    /// as much as the rest of a decision. Its time of issue is left out.
     #[inline(always)]
     pub fn find(&self, request: &impl Request) -> Option<(usize, bool)> {
-        let last = request.only_cookie_line().and_then(|line| self.alone.find_last(line, VALUE));
-        let found = last.and_then(|value| self.genuine(value.first_chunk()?));
+        let found = request.only_cookie_line().and_then(|line| {
+            let value = self.alone.at_start(line).or_else(|| self.alone.at_end(line, VALUE))?;
+            self.genuine(value.first_chunk()?)
+        });
         let proof = found.or_else(|| self.first_in(request))?;
         Some((proof.line, proof.is_dealt))
+    }
+
+    /// What the cookie of a request says, of which `first` is the value where it stands first. Of several the one counts
+    /// that [`PinCookie::find`] finds. Without `with_time` the time of issue is 0.
+    pub fn of(&self, request: &impl Request, first: &[u8], with_time: bool) -> Option<Pinned> {
+        let line = request.only_cookie_line().filter(|line| self.alone.at_start(line).is_none());
+        let last = self.alone.at_end(line.unwrap_or_default(), VALUE);
+        let last = last.and_then(|value| self.read(value, with_time));
+        last.filter(|pinned| matches!(pinned, Pinned::Genuine { .. })).or_else(|| self.read(first, with_time))
     }
 
     #[inline(never)]
@@ -113,7 +124,7 @@ impl PinCookie {
     }
 
     /// `None`: there is no cookie, or nothing like one of ours. Without `with_time` the time of issue is 0.
-    pub fn read(&self, value: &[u8], with_time: bool) -> Option<Pinned> {
+    fn read(&self, value: &[u8], with_time: bool) -> Option<Pinned> {
         let (text, time) = value.split_first_chunk()?;
         if let Some(Proof { line, is_dealt, is_old }) = self.genuine(text) {
             // One that an older key has sealed is due.

@@ -140,7 +140,8 @@ impl Pin {
         own: Option<usize>,
     ) -> Option<Following> {
         let Asked { part, query, headers } = asked;
-        let cookie = self.cookie.read(inputs.cookie(self.cookie.slot), part.is_navigation());
+        let first = inputs.cookie(self.cookie.slot);
+        let cookie = self.cookie.of(request, first, part.is_navigation());
         let mut following = Following { part, cookie, ..Following::default() };
         if part == Part::Navigation {
             return Some(following);

@@ -45,7 +45,8 @@ fn files() {
         ("/_next/static/a.js", &*pin, true),
         ("/spa/a.js", &pin, true),
         ("/_next/static/a.js", &format!("a=b; {pin}; {with_wrong_tag}"), true),
-        ("/_next/static/a.js", &format!("{with_wrong_tag}; {pin}"), true), // any of several is as good
+        ("/_next/static/a.js", &format!("a=b; {with_wrong_tag}; {pin}"), true),
+        ("/_next/static/a.js", &format!("{with_wrong_tag}; {pin}"), false),
         ("/_next/static/a.js", &format!("a=b;{pin}"), true),
         ("/_next/static/a.js", &format!("a=b {pin}"), false),
         ("/_next/static/a.js", &format!("x{pin}"), false),
@@ -84,6 +85,7 @@ proptest! {
         name in select(&["lobechat_release=", "LOBECHAT_Release = "][..]), cut in 20..80_usize,
         behind in select(&["", ";", "; uid=b", ".x", "x; lobechat_release=other", " "][..]),
         (line, is_dealt, is_promoted, is_judged) in (0..4_usize, any::<bool>(), any::<bool>(), any::<bool>()),
+        earlier in proptest::option::of(0..4_usize),
         headers in proptest::collection::vec(select(&[
             ("x-deployment-id", "1-1-0"), ("X-Deployment-ID", ""), ("x-build", "stable"), ("Sec-Purpose", "prefetch"),
         ][..]), 0..2),
@@ -94,7 +96,9 @@ proptest! {
         let weighs_all = policy(&format!("{by}\n{judged}\n{WEIGHS_ALL}"));
         let pin = pin_cookie(&quick, line, is_dealt);
         let value = pin.strip_prefix("lobechat_release=").unwrap();
-        let request = script(path, &format!("{before}{name}{}{behind}", &value[..value.len().min(cut)]));
+        // Of two genuine ones.
+        let earlier = earlier.map_or_else(String::new, |line| pin_cookie(&quick, line, !is_dealt) + "; ");
+        let request = script(path, &format!("{earlier}{before}{name}{}{behind}", &value[..value.len().min(cut)]));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(name, *value));
         let mut in_force = with_state(&quick, line, if line == STABLE { State::Up } else { shut });
         if is_promoted {
