@@ -5,7 +5,7 @@ Used by measure_identity.py. The same policy with other ways to verify stands in
 
 from dataclasses import replace
 
-from budgets import REMEMBERED_TOKEN
+from budgets import REMEMBERED_TOKEN, TOKEN_BY_ITSELF
 from processes import Failure
 from scenarios import EXACT, Scenario, policy
 from tokens import encode
@@ -23,7 +23,7 @@ class Identities:
     def __init__(self, keyring):
         self.keyring = keyring
         hs256, jwks = "identity jwt secret=jwt.secret", "identity jwt keys=jwks.json"
-        self.remembered = self._policy("jwt", "module: JWT (HS256), remembered", hs256)
+        self.remembered = self._policy("jwt", "module: JWT (HS256), remembered", hs256, budget=TOKEN_BY_ITSELF)
         self.pinned = self._policy("jwt-pin", "module: the same + pin", hs256, pin=True, budget=REMEMBERED_TOKEN)
         self.jwks = self._policy("jwks", "module: JWT by a JWK Set, remembered", jwks)
         self.first = self._policy("first", "module: JWT (HS256), first", f"{hs256} cache={PLACES}")

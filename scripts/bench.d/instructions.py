@@ -29,15 +29,12 @@ class Count:
     spread: float  # how far a slice lies from `outside`
     costs: Counter  # by callgrind.Place
     calls: Counter  # by object and function, what it called
-    ticks: int  # in all
-    tick: float  # instructions of one
 
     def each(self, plain):
         """What malloc() and free() take depends on where the heap's free chunks happen to lie: for the same calls 300 more
-        or less under another configuration. So a call counts as much as in `plain`, unless there are many more. What ticks
-        call is not the request's: it is among what `outside` leaves out."""
+        or less under another configuration. So as many calls as in `plain` count as much as there."""
         same = abs(self.allocations - plain.allocations) < 0.1
-        return self.outside + (plain.allocator * self.allocations / plain.allocations if same else self.allocator)
+        return self.outside + (plain.allocator if same else self.allocator)
 
 
 def count_all(scenarios, shapes, setting):
@@ -76,7 +73,7 @@ def _count(server, shape, dumps, setting):
             raise Failure(f"{server.name}: the connections to the backend are not kept alive")
     outside = [dump.split()[0] / SLICE for dump in slices]
     mean = statistics.mean(outside)  # the time, which nginx formats once a second, is spread over all
-    requests, ticks = SLICE * SLICES, sum(dump.ticks for dump in slices)
+    requests = SLICE * SLICES
     return Count(
         mean,
         sum(dump.split()[1] for dump in slices) / requests,
@@ -84,8 +81,6 @@ def _count(server, shape, dumps, setting):
         max(abs(one - mean) for one in outside),
         _each(sum((dump.costs for dump in slices), Counter()), requests),
         _each(sum((dump.calls for dump in slices), Counter()), requests),
-        ticks,
-        sum(dump.by_clock() for dump in slices) / max(ticks, 1),
     )
 
 

@@ -96,12 +96,11 @@ def measure_instructions(options, setting, report):
         print(f"not measured: {line}")
     spread = max(count.spread for scenario in wanted for count in counts[scenario.key].values())
     print(f"In plain nginx and the module, {instructions.SLICE} requests differ from the next by {spread:.0f} at most.")
-    visits = traffic.pick("file", "file-2k", "api", "page")
+    visits = traffic.pick("file", "file-2k", "file-early", "api", "page")
     pages = instructions.count_all(scenarios.OF_PAGES, visits, setting)
     report.section("Pages", "What a browser asks for that has a page and its pin, beside a cookie header of 40 bytes: a file of"
                    " it, a call of its API, the page again.")
     report.instructions(scenarios.OF_PAGES, visits, pages)
-    report.ticks("a judged policy", [*counts[scenarios.JUDGED.key].values(), *pages[scenarios.PINNED_JUDGED.key].values()])
     if not options.quick:
         visitors, visits = [scenarios.PLAIN, scenarios.VISITOR], traffic.pick("visitor", "first")
         report.section("Visitors", "A navigation with visitor and pin, and a first visit, which is given both.")

@@ -51,13 +51,6 @@ class Report:
             rows.append((*row, self._budget(scenario, shapes, counts, base)))
         self.table((*head, "budget"), rows)
 
-    def ticks(self, what, counts):
-        """What comes twice a second, not with each request."""
-        ticks = sum(count.ticks for count in counts)
-        if ticks:
-            each = sum(count.ticks * count.tick for count in counts) / ticks
-            print(f"Left out, as it comes twice a second however many requests there are: {each:.0f} instructions ({what}).")
-
     def profile(self, what, mine, base, module):
         """The functions that one count spends more in than another."""
         self.section(f"Where it goes: {what}, {more(mine, base):+.0f} instructions")
@@ -82,13 +75,13 @@ class Report:
     def _budget(self, scenario, shapes, counts, base):
         if not scenario.budget:
             return ""
-        words, limit = [], scenario.budget.instructions
+        words = []
         for key, shape in shapes.items():
-            if key in counts[scenario.key] and shape.budgeted:
+            if key in counts[scenario.key] and shape.allowance is not None:
                 extra = more(counts[scenario.key][key], counts[base][key])
-                what = f"instructions, {scenario.title}, {shape.title}"
+                what, limit = f"instructions, {scenario.title}, {shape.title}", scenario.budget.instructions + shape.allowance
                 words.append(self.verdict(what, f"{extra:+.0f}", f"+{limit}", extra <= limit))
-        return f"+{limit} {'OVER' if 'OVER' in words else words[0]}"
+        return f"+{scenario.budget.instructions} {'OVER' if 'OVER' in words else words[0]}"
 
     def remembered(self, rows):
         """(what, count of plain nginx, count of the module), for requests that differ from row to row"""
@@ -134,7 +127,7 @@ class Report:
             for key, shape in shapes.items():
                 cost = costs[gateway.key, key]
                 row += [f"{cost.each:.2f}", f"{cost.ratio:.3f}", f"{cost.low:.3f}-{cost.high:.3f}"]
-                if gateway.budget:
+                if gateway.budget and shape.allowance == 0:
                     verdicts.append(self._cpu_verdict(gateway, shape, cost))
             limit = f"{gateway.budget.cpu_ratio} " if gateway.budget else ""
             rows.append((*row, limit + ", ".join(dict.fromkeys(verdicts))))

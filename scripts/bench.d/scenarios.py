@@ -6,7 +6,7 @@ Used by main.py, which hands them to instructions.py, cpu.py and memory.py. What
 from dataclasses import dataclass, field, replace
 
 import pins
-from budgets import ROUTE, Budget
+from budgets import ROUTE, ROUTE_BY_ITSELF, Budget
 from processes import Server, write_files
 from traffic import FOR_EVER, nginx_command
 
@@ -102,10 +102,9 @@ PLAIN = Scenario("plain", "plain proxy_pass")
 LOADED = Scenario("loaded", "plain, module loaded", module=True)
 MAP = mapped("map", "map + split_clients", "stable lobe_a;", "canary lobe_b;")
 HASH = routed("hash", "module: user split")
-SPLIT = routed("route", "module: cookie route + user split", EXACT[1])
+SPLIT = routed("route", "module: cookie route + user split", EXACT[1], budget=ROUTE_BY_ITSELF)
 JUDGE = {"http": "lobechat_canary_zone lobechat_canary:1m state=off;"}
-JUDGED = routed("judged", "module: the same, judged", EXACT[1], "rollback on;", **JUDGE)
-# What the budget is for: a request of a page, which most are.
+JUDGED = routed("judged", "module: the same, judged", EXACT[1], "rollback on;", budget=ROUTE_BY_ITSELF, **JUDGE)
 PINNED = routed("pin", "module: cookie route + user split + pin", EXACT[1], pin=True, budget=ROUTE)
 PINNED_JUDGED = routed("pin-judged", PINNED.title + ", judged", EXACT[1], "rollback on;", pin=True, budget=ROUTE, **JUDGE)
 TWO = routed("two", "module: two cookie routes + user split", *EXACT)
@@ -124,10 +123,10 @@ HEADERS = """
 MORE = (
     mapped("map-regex", "map with a regex + split_clients", "stable lobe_a;", '"~*canary" lobe_b;'),
     routed("regex", "module: cookie routes, one a regex", *REGEX),
-    replace(SPLIT, key="variable", title="module: $lobechat_canary_upstream",
+    replace(SPLIT, key="variable", title="module: $lobechat_canary_upstream", budget=None,
             target="http://$lobechat_canary_upstream"),
-    replace(SPLIT, key="expose", title="module: expose on", location=policy(*EXACT, "expose on;")),
-    replace(SPLIT, key="headers", title="module: three variables to the backend",
+    replace(SPLIT, key="expose", title="module: expose on", budget=None, location=policy(*EXACT, "expose on;")),
+    replace(SPLIT, key="headers", title="module: three variables to the backend", budget=None,
             location=policy(*EXACT) + HEADERS),
 )
 # For navigations that get text/html, which is where cookies are set.
@@ -163,7 +162,7 @@ def policies(count):
         for n in range(1, count)
     )
     others = f"server {{ listen unix:others.sock; {others} }}" if others else ""
-    return replace(SPLIT, key=f"policies-{count}", title=str(count), http=others)
+    return replace(SPLIT, key=f"policies-{count}", title=str(count), budget=None, http=others)
 
 
 def lines_of_a_file(count):

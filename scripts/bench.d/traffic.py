@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 import pins
+from budgets import OF_API, OF_NAVIGATION
 from processes import Failure, Server
 
 # What Firefox sends with a navigation, beside Host and Cookie.
@@ -54,7 +55,7 @@ class Shape:
     tokens: tuple = ()  # each request bears the next of these
     release: str = "stable"  # which has to answer
     path: str = SCRIPT
-    budgeted: bool = True
+    allowance: int = 0  # instructions on top of the scenario's budget; none: it has no budget
 
     def lines(self, token=None):
         """Its headers; without `token` those of the first request."""
@@ -79,14 +80,16 @@ def _long(cookie):
 
 
 SHAPES = {
-    "bare": Shape("bare", USER, (("User-Agent", "h2load nghttp2/1.52.0"),), budgeted=False),
+    "bare": Shape("bare", USER, (("User-Agent", "h2load nghttp2/1.52.0"),), allowance=None),
     "40": Shape("40 B", USER),
     "2k": Shape("2 KB", _long(USER)),
     # With the pin of the page.
     "file": Shape("file", PINNED),
     "file-2k": Shape("file, 2 KB", _long(PINNED)),
-    "api": Shape("API call", PINNED, DATA, path=API, budgeted=False),
-    "page": Shape("page", PINNED, NAVIGATION, path=PAGE, budgeted=False),
+    # Who has logged in after his first page has the session behind the pin.
+    "file-early": Shape("file, pin first", f"{pins.COOKIE}; {USER}; {SESSION}"[:2048]),
+    "api": Shape("API call", PINNED, DATA, path=API, allowance=OF_API),
+    "page": Shape("page", PINNED, NAVIGATION, path=PAGE, allowance=OF_NAVIGATION),
     "first": Shape("first visit", USER, NAVIGATION, path=PAGE),
     "visitor": Shape("known", f"{VISITOR}{int(time.time()) // 86400}; {pins.COOKIE}", NAVIGATION, path=PAGE),
 }
