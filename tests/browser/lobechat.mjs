@@ -75,8 +75,11 @@ export class LobeChat {
 
   async navigate(tab) {
     const before = new Set(tab.requests.keys());
-    await tab.page.locator('a[href="/discover"]').first().click();
-    await tab.page.waitForURL("**/discover");
+    // As with messages: a click on a page that is not quite awake is lost.
+    await eventually("the other page", async () => {
+      await tab.page.locator('a[href="/discover"]').first().click();
+      return tab.page.waitForURL("**/discover", { timeout: 10_000 }).then(() => true, () => null);
+    }, 60_000);
     await tab.page.locator('a[href^="/discover/model"]').first().waitFor();
     await tab.settle();
     const fresh = [...tab.requests].filter(([id]) => !before.has(id)).map(([, request]) => request);
