@@ -102,9 +102,9 @@ def measure_instructions(options, setting, report):
                    " it, a call of its API, the page again.")
     report.instructions(scenarios.OF_PAGES, visits, pages)
     if not options.quick:
-        visitors, visits = [scenarios.PLAIN, scenarios.VISITOR], traffic.pick("visitor", "first")
+        visitors, navigations = [scenarios.PLAIN, scenarios.VISITOR], traffic.pick("visitor", "first")
         report.section("Visitors", "A navigation with visitor and pin, and a first visit, which is given both.")
-        report.instructions(visitors, visits, instructions.count_all(visitors, visits, setting))
+        report.instructions(visitors, navigations, instructions.count_all(visitors, navigations, setting))
     if options.profile:
         profile([scenarios.SPLIT, scenarios.JUDGED], traffic.pick("40", "2k"), counts, setting, report)
         profile(scenarios.OF_PAGES[1:], visits, pages, setting, report)

@@ -62,12 +62,13 @@ def measure_instructions(options, setting, report):
 def measure_cpu(options, setting, report, rounds):
     keyring = Keyring(setting.work)
     requests = _requests(keyring, REQUEST[:1] if options.quick else REQUEST)
-    mine = _checked(Identities(keyring).remembered, keyring, "HS256", setting)
+    identities = Identities(keyring)
+    mine = _checked(identities.remembered, keyring, "HS256", setting)
     rows = [PLAIN, mine, *_peers(options, setting, keyring)[0]]
     report.section("CPU time with a token", f"As above; {rounds} rounds.")
     costs = cpu.compare(rows, requests, setting, rounds, 4000)
     report.cpu(rows, requests, costs)
-    rows, of_page = [PLAIN, Identities(keyring).pinned], _requests(keyring, ("file", "api"))
+    rows, of_page = [PLAIN, identities.pinned], _requests(keyring, ("file", "api"))
     report.section("CPU time of pages with a token", "As above.")
     report.cpu(rows, of_page, cpu.compare(rows, of_page, setting, rounds, 4000))
 

@@ -153,12 +153,12 @@ impl Peer {
         if self.main { unsafe { &*self.decided }.attempts() } else { None }
     }
 
-    /// Asks for the first server.
+    /// Asks for a server of the release, and when none is live, of the next one.
     ///
     /// # Safety
     /// `pc` must be the live connection of this peer's upstream.
     #[inline]
-    unsafe fn get_first(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
+    unsafe fn get_live(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
         // SAFETY: the balancer gets its own data.
         unsafe {
             match self.ask(pc) {
@@ -176,14 +176,14 @@ impl Peer {
     /// sees.
     ///
     /// # Safety
-    /// As for [`Peer::get_first`].
+    /// As for [`Peer::get_live`].
     unsafe fn get(&mut self, pc: *mut ngx_peer_connection_t) -> ngx_int_t {
-        // SAFETY: as for get_first.
+        // SAFETY: as for get_live.
         unsafe {
             self.tries.begin((*pc).tries);
             match self.tries.of_release() == 0 && self.next.is_some() {
                 true => self.get_from_next(pc),
-                false => self.get_first(pc),
+                false => self.get_live(pc),
             }
         }
     }
@@ -250,7 +250,7 @@ impl Peer {
     /// Gives a server back that has failed.
     ///
     /// # Safety
-    /// As for [`Peer::get_first`].
+    /// As for [`Peer::get_live`].
     #[cold]
     unsafe fn free(&mut self, pc: *mut ngx_peer_connection_t, state: ngx_uint_t) {
         // SAFETY: the balancer gets its own number of tries.

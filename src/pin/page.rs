@@ -81,7 +81,7 @@ impl Pin {
     #[inline(always)]
     pub fn page_of_file(&self, in_force: &InForce, request: &impl Request) -> Option<Following> {
         let path = request.plain_path()?;
-        if !self.assets.hold(path) || request.split(b'\\', path).0.len() < path.len() {
+        if !self.assets.hold(path) || has(path, b'\\', request) {
             return None;
         }
         let headers = PageHeaders::read_deployment(request);
@@ -206,8 +206,7 @@ impl Following {
 /// slash or a backslash.
 #[inline]
 fn is_plain(path: &[u8], request: &impl Request) -> bool {
-    let has = |byte| request.split(byte, path).0.len() < path.len();
-    if has(b'\\') || has(b'%') && !is_coded_well(path) {
+    if has(path, b'\\', request) || has(path, b'%', request) && !is_coded_well(path) {
         return false;
     }
     let mut rest = path;
@@ -219,6 +218,11 @@ fn is_plain(path: &[u8], request: &impl Request) -> bool {
             _ => rest = after,
         }
     }
+}
+
+#[inline(always)]
+fn has(path: &[u8], byte: u8, request: &impl Request) -> bool {
+    request.split(byte, path).0.len() < path.len()
 }
 
 #[inline(never)]

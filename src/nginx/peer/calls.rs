@@ -11,7 +11,7 @@ use super::Peer;
 /// Before anything has failed.
 pub unsafe extern "C" fn get_first(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
     // SAFETY: nginx passes the connection and the data that `install` has set.
-    guard(NGX_ERROR as ngx_int_t, || unsafe { (*data.cast::<Peer>()).get_first(pc) })
+    guard(NGX_ERROR as ngx_int_t, || unsafe { (*data.cast::<Peer>()).get_live(pc) })
 }
 
 pub unsafe extern "C" fn get(pc: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
